@@ -1,0 +1,1 @@
+"""Append chat turns to the log."""

@@ -1,0 +1,1 @@
+"""Events, validation and the pure fold."""
