@@ -1,0 +1,189 @@
+"""Events to bytes and back: the one place where the stored form is written and read."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic import TypeAdapter, ValidationError
+from pydantic_core import ErrorDetails, PydanticSerializationError, from_json, to_json
+
+from turnlog_schemas import times
+from turnlog_schemas.errors import InvalidEvent
+from turnlog_schemas.events import CURRENT_VERSION, EVENT_TYPES, Envelope
+from turnlog_schemas.upcast import upcast
+
+_envelope = TypeAdapter(Envelope).validator
+_data = {name: TypeAdapter(model).validator for name, model in EVENT_TYPES.items()}
+
+# Fields whose given value may be repeated in an error: none of them holds what people wrote.
+_SHOWN = frozenset(
+    "role kind visibility version type title_source turn_id event_id parent_turn_id branch at".split()
+)
+
+
+@dataclass(slots=True)
+class RecordedEvent:
+    """An event as the log holds it, decoded and lifted to the current version.
+
+    `seq` counts from 1 without gaps; `recorded_at` is Redis' clock in ms since 1970 and never goes
+    back within a session. `repeat_of` is the seq of an earlier event with the same id, when an
+    append came again after the log had forgotten the id: such an event folds to nothing.
+    """
+
+    tenant: str
+    session_id: str
+    seq: int
+    recorded_at: int
+    event_id: str
+    type: str
+    version: int
+    at: str
+    actor: dict[str, Any] | None
+    data: dict[str, Any]
+    repeat_of: int | None = None
+
+    @property
+    def shown_at(self) -> str:
+        """The time shown to people: the producer's, unless that lies after the log's."""
+        return min(self.at, times.from_ms(self.recorded_at))
+
+
+def encode(
+    type_: str,
+    data: dict[str, Any],
+    *,
+    event_id: str,
+    at: str,
+    actor: dict[str, Any] | None = None,
+    trace: dict[str, Any] | None = None,
+) -> bytes:
+    """The stored bytes of a new event of a known type, in its current version.
+
+    Raises `InvalidEvent` for data that breaks the format, and for what JSON cannot hold: a lone
+    surrogate, NaN, infinity, nesting beyond what every reader can follow.
+    """
+    validator = _data.get(type_)
+    if validator is None:
+        raise InvalidEvent(f"type: given {type_[:60]!r}; allowed: {', '.join(EVENT_TYPES)}")
+    envelope: dict[str, Any] = {
+        "event_id": event_id,
+        "type": type_,
+        "version": CURRENT_VERSION[type_],
+        "at": at,
+        "actor": actor,
+        "data": data,
+        "trace": trace,
+    }
+    for optional in ("actor", "trace"):
+        if envelope[optional] is None:
+            del envelope[optional]
+    try:
+        _envelope.validate_python(envelope)
+    except ValidationError as error:
+        raise InvalidEvent(_explain(error)) from None
+    try:
+        validator.validate_python(data)
+    except ValidationError as error:
+        raise InvalidEvent(_explain(error, prefix="data.")) from None
+    try:
+        raw = to_json(envelope, inf_nan_mode="constants")
+        if actor or trace or any(type(value) in (dict, list, float) for value in data.values()):
+            from_json(raw, allow_inf_nan=False)
+    except (PydanticSerializationError, ValueError) as error:
+        raise InvalidEvent(
+            f"{type_}: not representable as JSON: {_unrepresentable(error)}"
+        ) from None
+    return raw
+
+
+def decode(
+    raw: bytes,
+    *,
+    tenant: str,
+    session_id: str,
+    seq: int,
+    recorded_at: int,
+    repeat_of: int | None = None,
+) -> RecordedEvent:
+    """Read stored bytes. An event of an unknown type is returned with its data unchecked.
+
+    Raises `InvalidEvent` when the bytes are no JSON or break the format of a known type.
+    """
+    try:
+        envelope: Any = from_json(raw, allow_inf_nan=False)
+    except ValueError as error:
+        raise InvalidEvent(f"not readable: {_unrepresentable(error)}") from None
+    try:
+        _envelope.validate_python(envelope)
+        type_: str = envelope["type"]
+        version: int = envelope["version"]
+        data: dict[str, Any] = upcast(type_, version, envelope["data"])
+    except ValidationError as error:
+        raise InvalidEvent(_explain(error)) from None
+    validator = _data.get(type_)
+    if validator is not None:
+        if version > CURRENT_VERSION[type_]:
+            raise InvalidEvent(
+                f"version: given {version} of {type_}; this release reads up to "
+                f"{CURRENT_VERSION[type_]}: upgrade it"
+            )
+        try:
+            validator.validate_python(data)
+        except ValidationError as error:
+            raise InvalidEvent(_explain(error, prefix="data.")) from None
+    return RecordedEvent(
+        tenant,
+        session_id,
+        seq,
+        recorded_at,
+        envelope["event_id"],
+        type_,
+        version,
+        times.normalise(envelope["at"]),
+        envelope.get("actor"),
+        data,
+        repeat_of,
+    )
+
+
+def _explain(error: ValidationError, *, prefix: str = "") -> str:
+    """The first few faults, one line: field, what was given, what is allowed."""
+    details = error.errors(include_url=False)
+    lines = dict.fromkeys(_line(detail, prefix) for detail in details)
+    return "; ".join(list(lines)[:3])
+
+
+def _line(detail: ErrorDetails, prefix: str) -> str:
+    # Pydantic names the branch of a union as a part of the place; people know only the fields.
+    names = (str(part) for part in detail["loc"] if "[" not in str(part) and part != "str")
+    field = prefix + ".".join(list(names)[:4])
+    if detail["type"] == "missing":
+        return f"{field}: missing"
+    message = detail["msg"][0].lower() + detail["msg"][1:]
+    given: Any = detail["input"]
+    kind: type[Any] = type(given)
+    if detail["loc"][0] in _SHOWN and isinstance(given, str | int):
+        return f"{field}: given {str(given)[:60]!r}; {message}"
+    return f"{field}: given {_TYPE_NAMES.get(kind, kind.__name__)}; {message}"
+
+
+_TYPE_NAMES: dict[type[Any], str] = {
+    str: "a text",
+    int: "a whole number",
+    float: "a number",
+    bool: "true or false",
+    type(None): "null",
+    list: "a list",
+    dict: "an object",
+}
+
+
+def _unrepresentable(error: ValueError) -> str:
+    """Why JSON cannot hold it, without quoting what it was."""
+    text = str(error)
+    if "surrogate" in text:
+        return "a text holds a lone surrogate, which is no Unicode character"
+    if "recursion" in text:
+        return "nested too deeply"
+    if "expected value" in text or "NaN" in text or "Infinity" in text:
+        return "NaN and infinity are no JSON numbers"
+    return text.splitlines()[0].split(" at line ")[0][:120]
