@@ -1,6 +1,6 @@
 """Events to bytes and back: the one place where the stored form is written and read."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
@@ -16,7 +16,9 @@ _data = {name: TypeAdapter(model).validator for name, model in EVENT_TYPES.items
 
 # Fields whose given value may be repeated in an error: none of them holds what people wrote.
 _SHOWN = frozenset(
-    "role kind visibility version type title_source turn_id event_id parent_turn_id branch at".split()
+    {"role", "kind", "visibility", "version", "type", "title_source", "at", "branch"}
+    | {"turn_id", "event_id", "parent_turn_id"}
+)
 )
 
 
@@ -40,11 +42,14 @@ class RecordedEvent:
     actor: dict[str, Any] | None
     data: dict[str, Any]
     repeat_of: int | None = None
+    recorded: str = field(init=False)
+    """`recorded_at` as text."""
+    shown_at: str = field(init=False)
+    """The time shown to people: the producer's, unless that lies after the log's."""
 
-    @property
-    def shown_at(self) -> str:
-        """The time shown to people: the producer's, unless that lies after the log's."""
-        return min(self.at, times.from_ms(self.recorded_at))
+    def __post_init__(self) -> None:
+        self.recorded = times.from_ms(self.recorded_at)
+        self.shown_at = min(self.at, self.recorded)
 
 
 def encode(
@@ -160,21 +165,16 @@ def _line(detail: ErrorDetails, prefix: str) -> str:
         return f"{field}: missing"
     message = detail["msg"][0].lower() + detail["msg"][1:]
     given: Any = detail["input"]
-    kind: type[Any] = type(given)
     if detail["loc"][0] in _SHOWN and isinstance(given, str | int):
         return f"{field}: given {str(given)[:60]!r}; {message}"
-    return f"{field}: given {_TYPE_NAMES.get(kind, kind.__name__)}; {message}"
+    return f"{field}: given {_type_name(given)}; {message}"
 
 
-_TYPE_NAMES: dict[type[Any], str] = {
-    str: "a text",
-    int: "a whole number",
-    float: "a number",
-    bool: "true or false",
-    type(None): "null",
-    list: "a list",
-    dict: "an object",
-}
+def _type_name(value: object) -> str:
+    names = {"str": "a text", "int": "a whole number", "float": "a number", "bool": "true or false"}
+    names |= {"NoneType": "null", "list": "a list", "dict": "an object"}
+    name = type(value).__name__
+    return names.get(name, name)
 
 
 def _unrepresentable(error: ValueError) -> str:

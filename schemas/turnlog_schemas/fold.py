@@ -22,7 +22,6 @@ from turnlog_schemas.rows import (
     Turn,
     TurnStatus,
 )
-from turnlog_schemas.times import from_ms
 
 _FINISHED_FIELDS = (
     "content",
@@ -251,7 +250,7 @@ def _create(session: Session, rows: Rows, event: RecordedEvent, status: TurnStat
         "annotations": [],
         "actor": event.actor,
         "at": event.shown_at,
-        "recorded_at": from_ms(event.recorded_at),
+        "recorded_at": event.recorded,
         "metadata": get("metadata"),
     }
     session["turn_count"] += 1

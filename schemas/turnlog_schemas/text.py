@@ -31,5 +31,5 @@ def title(content: Any) -> str:
 
 
 def preview(content: Any) -> str:
-    """The first 160 code points of the first 1,000, white space folded."""
-    return storable(" ".join(plain(content)[:1000].split())[:MAX_PREVIEW])
+    """The first 160 code points of the first 320, white space folded."""
+    return storable(" ".join(plain(content)[:320].split())[:MAX_PREVIEW])

@@ -1,8 +1,9 @@
-"""Times as Turnlog writes them: RFC 3339 in UTC with six digits, so that text order is time order."""
+"""Times as Turnlog writes them: RFC 3339, UTC, six digits, so that text order is time order."""
 
 import re
 import time
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 
 from turnlog_schemas.errors import InvalidEvent
 
@@ -18,10 +19,15 @@ def now() -> str:
 def from_ns(nanoseconds: int) -> str:
     """Nanoseconds since 1970 as text; digits below a microsecond are cut."""
     seconds, rest = divmod(nanoseconds, 1_000_000_000)
+    return f"{_second(seconds)}.{rest // 1000:06d}Z"
+
+
+@lru_cache(maxsize=1024)
+def _second(seconds: int) -> str:
     moment = time.gmtime(seconds)
     return (
         f"{moment[0]:04d}-{moment[1]:02d}-{moment[2]:02d}T"
-        f"{moment[3]:02d}:{moment[4]:02d}:{moment[5]:02d}.{rest // 1000:06d}Z"
+        f"{moment[3]:02d}:{moment[4]:02d}:{moment[5]:02d}"
     )
 
 
