@@ -19,7 +19,6 @@ _SHOWN = frozenset(
     {"role", "kind", "visibility", "version", "type", "title_source", "at", "branch"}
     | {"turn_id", "event_id", "parent_turn_id"}
 )
-)
 
 
 @dataclass(slots=True)
