@@ -1,0 +1,122 @@
+--[[
+Append the events of one call to one session: all of them, or none.
+
+KEYS  1 heads   hash    {tl:p}:heads
+      2 index   stream  {tl:p}:index
+      3 stream  stream  {tl:p}:s:<tenant>:<session>
+      4 ids     hash    {tl:p}:ids:<tenant>:<session>
+
+ARGV  1 session       <tenant>:<session>, the field in heads
+      2 partition     p, what is published to wake the projectors
+      3 as_user       refuse when the session belongs to another user; '' = do not ask
+      4 expected_seq  refuse when the session is not at this seq; '' = do not ask
+      5 owner         user_id of the session.started below or among the events; '' = none
+      6 start_id      event_id of a session.started to write first when the session is new; '' = none
+      7 start_bytes   its bytes
+      8.. three an event: event_id, mark, bytes
+          mark: 's' session.started, 'e' session.erased, '' any other
+
+Returns {recorded_at ms, last seq, {seq of each event}, {1 for each event that was a repeat, else 0}}
+      or an error reply, nothing written:
+      ERASED   <session> is erased
+      NOT_OWNER <session> belongs to another user
+      CONFLICT <expected> <actual>
+      LOST     <session> <expected entries> <entries>: stream and heads disagree
+
+A head is "<seq> <base> <t> <event_id> <flags> <owner>": the last event's seq, the seq before the
+first one still in the stream, its recorded_at in ms, its event_id; flags: '-' or letters, e = erased;
+the owner, text to the end.
+]]
+local heads, index, stream, ids = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
+local session, partition, as_user, expected, owner = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5]
+local start_id, start_bytes = ARGV[6], ARGV[7]
+
+local function int(number)
+  return string.format('%.0f', number)
+end
+
+local seq, base, t, last_id, flags, head_owner = 0, 0, 0, '', '-', ''
+local head = redis.call('HGET', heads, session)
+if head then
+  local a, b, c, d, e, f = string.match(head, '^(%d+) (%d+) (%d+) (%S+) (%S+) (.*)$')
+  seq, base, t, last_id, flags, head_owner = tonumber(a), tonumber(b), tonumber(c), d, e, f
+end
+
+if string.find(flags, 'e', 1, true) then
+  return redis.error_reply('ERASED ' .. session .. ' is erased')
+end
+if head and as_user ~= '' and head_owner ~= as_user then
+  return redis.error_reply('NOT_OWNER ' .. session .. ' belongs to another user')
+end
+if not head and as_user ~= '' and owner ~= as_user then
+  return redis.error_reply('NOT_OWNER ' .. session .. ' would not belong to the user')
+end
+
+-- Which events are new? One call may name an event twice.
+local count = (#ARGV - 7) / 3
+local seqs, repeats, fresh, given = {}, {}, {}, {}
+local next_seq = seq
+if not head and start_id ~= '' then
+  next_seq = next_seq + 1
+  fresh[1] = 5 -- so that the loop below finds id, mark and bytes at 6, -, 7
+  given[start_id] = next_seq
+end
+local known = {}
+if head and count > 0 then
+  local names = {}
+  for i = 1, count do names[i] = ARGV[5 + 3 * i] end
+  known = redis.call('HMGET', ids, unpack(names))
+end
+for i = 1, count do
+  local event_id = ARGV[5 + 3 * i]
+  local first = known[i] or given[event_id]
+  if first then
+    seqs[i], repeats[i] = tonumber(first), 1
+  else
+    next_seq = next_seq + 1
+    seqs[i], repeats[i] = next_seq, 0
+    given[event_id] = next_seq
+    fresh[#fresh + 1] = 5 + 3 * i
+  end
+end
+
+if #fresh == 0 then
+  return {int(t), seq, seqs, repeats}
+end
+if expected ~= '' and tonumber(expected) ~= seq then
+  return redis.error_reply('CONFLICT ' .. expected .. ' ' .. int(seq))
+end
+local length = redis.call('XLEN', stream)
+if length ~= seq - base then
+  return redis.error_reply('LOST ' .. session .. ' ' .. int(seq - base) .. ' ' .. int(length))
+end
+
+-- Every check is behind us: Lua does not roll back what it has written.
+local clock = redis.call('TIME')
+t = math.max(tonumber(clock[1]) * 1000 + math.floor(tonumber(clock[2]) / 1000), t)
+local recorded_at = int(t)
+local from, before, size = seq + 1, last_id, 0
+if owner ~= '' and head_owner == '' then head_owner = owner end
+for _, at in ipairs(fresh) do
+  local event_id, mark, bytes
+  if at == 5 then
+    event_id, mark, bytes = start_id, 's', start_bytes
+  else
+    event_id, mark, bytes = ARGV[at], ARGV[at + 1], ARGV[at + 2]
+  end
+  seq = seq + 1
+  redis.call('XADD', stream, int(seq) .. '-0', 'e', bytes, 'i', event_id, 't', recorded_at)
+  redis.call('HSET', ids, event_id, int(seq))
+  if mark == 'e' then flags = 'e' end
+  last_id = event_id
+  size = size + #bytes
+end
+redis.call('HSET', heads, session,
+  int(seq) .. ' ' .. int(base) .. ' ' .. recorded_at .. ' ' .. last_id .. ' ' .. flags .. ' ' .. head_owner)
+local newest = redis.call('XREVRANGE', index, '+', '-', 'COUNT', 1)
+local n = 1
+if newest[1] then n = tonumber(string.match(newest[1][1], '^%d+')) + 1 end
+redis.call('XADD', index, int(n) .. '-0', 'session', session, 'from', int(from),
+  'count', int(seq - from + 1), 'prev', before, 'last', last_id, 'size', int(size))
+redis.call('PUBLISH', 'turnlog:wake', partition)
+return {recorded_at, seq, seqs, repeats}
