@@ -11,7 +11,7 @@ ARGV  1 session       <tenant>:<session>, the field in heads
       3 as_user       refuse when the session belongs to another user; '' = do not ask
       4 expected_seq  refuse when the session is not at this seq; '' = do not ask
       5 owner         user_id of the session.started below or among the events; '' = none
-      6 start_id      event_id of a session.started to write first when the session is new; '' = none
+      6 start_id      event_id of a session.started to write first unless one is there; '' = none
       7 start_bytes   its bytes
       8.. three an event: event_id, mark, bytes
           mark: 's' session.started, 'e' session.erased, '' any other
@@ -24,8 +24,8 @@ Returns {recorded_at ms, last seq, {seq of each event}, {1 for each event that w
       LOST     <session> <expected entries> <entries>: stream and heads disagree
 
 A head is "<seq> <base> <t> <event_id> <flags> <owner>": the last event's seq, the seq before the
-first one still in the stream, its recorded_at in ms, its event_id; flags: '-' or letters, e = erased;
-the owner, text to the end.
+first one still in the stream, its recorded_at in ms, its event_id; flags: '-' or letters (s = has a
+session.started, e = erased); the owner, text to the end.
 ]]
 local heads, index, stream, ids = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
 local session, partition, as_user, expected, owner = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5]
@@ -56,7 +56,8 @@ end
 local count = (#ARGV - 7) / 3
 local seqs, repeats, fresh, given = {}, {}, {}, {}
 local next_seq = seq
-if not head and start_id ~= '' then
+local started = string.find(flags, 's', 1, true)
+if not started and start_id ~= '' then
   next_seq = next_seq + 1
   fresh[1] = 5 -- so that the loop below finds id, mark and bytes at 6, -, 7
   given[start_id] = next_seq
@@ -96,7 +97,6 @@ local clock = redis.call('TIME')
 t = math.max(tonumber(clock[1]) * 1000 + math.floor(tonumber(clock[2]) / 1000), t)
 local recorded_at = int(t)
 local from, before, size = seq + 1, last_id, 0
-if owner ~= '' and head_owner == '' then head_owner = owner end
 for _, at in ipairs(fresh) do
   local event_id, mark, bytes
   if at == 5 then
@@ -107,7 +107,12 @@ for _, at in ipairs(fresh) do
   seq = seq + 1
   redis.call('XADD', stream, int(seq) .. '-0', 'e', bytes, 'i', event_id, 't', recorded_at)
   redis.call('HSET', ids, event_id, int(seq))
-  if mark == 'e' then flags = 'e' end
+  if mark == 's' and not started then
+    started, head_owner = true, owner
+    flags = flags == '-' and 's' or flags .. 's'
+  elseif mark == 'e' then
+    flags = flags == '-' and 'e' or flags .. 'e'
+  end
   last_id = event_id
   size = size + #bytes
 end
