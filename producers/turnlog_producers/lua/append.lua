@@ -22,6 +22,7 @@ Returns {recorded_at ms, last seq, {seq of each event}, {1 for each event that w
       NOT_OWNER <session> belongs to another user
       CONFLICT <expected> <actual>
       LOST     <session> <expected entries> <entries>: stream and heads disagree
+Publishes "<p>" on turnlog:wake when events were written, "<p> <session>" when LOST.
 
 A head is "<seq> <base> <t> <event_id> <flags> <owner>": the last event's seq, the seq before the
 first one still in the stream, its recorded_at in ms, its event_id; flags: '-' or letters (s = has a
@@ -89,6 +90,7 @@ if expected ~= '' and tonumber(expected) ~= seq then
 end
 local length = redis.call('XLEN', stream)
 if length ~= seq - base then
+  redis.call('PUBLISH', 'turnlog:wake', partition .. ' ' .. session) -- so that it is healed at once
   return redis.error_reply('LOST ' .. session .. ' ' .. int(seq - base) .. ' ' .. int(length))
 end
 
