@@ -8,7 +8,6 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from turnlog_schemas.errors import TurnlogError
 from turnlog_schemas.events import MAX_EVENT_BYTES
 
-
 S = TypeVar("S", bound="Settings")
 
 
