@@ -1,0 +1,228 @@
+"""What can be asked of the read models. Every question is one statement, whose answer holds the
+JSON of the read models as ready bytes.
+
+A `Query` says what to ask and how to read the answer; it is asked by `fetch` here over a plain
+connection, or by `reading.Reader` over the API's pool. Both read the generation that is active:
+each statement answers with the number of the generation that its snapshot had as the active one,
+and is asked again of that one when it was made for another.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any, Generic, NamedTuple, TypeVar
+
+import psycopg
+from psycopg.types.numeric import Int8
+
+from turnlog_api.scope import Scope
+from turnlog_api.statements import sql
+from turnlog_projector.errors import NotReady
+from turnlog_schemas.rows import LAST_SEQ
+
+T = TypeVar("T")
+
+MAX_LIMIT = 1000
+DEFAULT_LIMIT = 100
+NOTHING = b""
+MOVED = (psycopg.errors.UndefinedTable, psycopg.errors.InvalidSchemaName)
+"""What a statement meets whose generation was dropped, or a database without our schema."""
+
+
+class Query(NamedTuple, Generic[T]):
+    """A statement of sql/, with its parts and parameters, and what its one row means. The first
+    column of the row is the generation that was active."""
+
+    name: str
+    parts: frozenset[str]
+    params: Mapping[str, Any]
+    read: Callable[[tuple[Any, ...]], T]
+
+
+class SessionAnswer(NamedTuple):
+    """A session after event `seq`, whose id is `event_id`."""
+
+    seq: int
+    event_id: str
+    body: bytes
+
+
+class SessionsPage(NamedTuple):
+    """`items` is a JSON list without its brackets. `last` is the key of the last one (updated_at,
+    session_id) when more follow."""
+
+    items: bytes
+    last: tuple[str, str] | None
+
+
+class TurnsPage(NamedTuple):
+    """A page of a session after event `seq`. `items` is a JSON list without its brackets;
+    `total_count` counts all visible turns of the branch; `last_seq` is that of the last item when
+    more follow. `branch_found` is False when the branch that was named does not exist."""
+
+    seq: int
+    event_id: str
+    items: bytes
+    total_count: int
+    last_seq: int | None
+    branch_found: bool = True
+
+
+class Filters(NamedTuple):
+    """Which sessions to list; None does not filter. `since` <= updated_at < `until`."""
+
+    user_id: str | None = None
+    project: str | None = None
+    archived: bool | None = None
+    since: str | None = None
+    until: str | None = None
+
+
+class Window(NamedTuple):
+    """Which turns: those with `after` < seq < `before`, from the first or from the last one."""
+
+    after: int = 0
+    before: int = LAST_SEQ
+    descending: bool = False
+    limit: int = DEFAULT_LIMIT
+    retracted: bool = False
+    """Show stubs of retracted turns."""
+    branch: str | None = None
+    """None: the branch that is shown."""
+
+
+def session(scope: Scope, session_id: str) -> Query[SessionAnswer | None]:
+    """One session; None when there is none that the caller may read."""
+
+    def read(row: tuple[Any, ...]) -> SessionAnswer | None:
+        _, seq, event_id, body = row
+        return None if seq is None else SessionAnswer(seq, event_id, body)
+
+    return Query("session", _parts(scope), _params(scope, session_id=session_id), read)
+
+
+def sessions_page(
+    scope: Scope,
+    filters: Filters = Filters(),  # noqa: B008 - immutable
+    *,
+    limit: int = DEFAULT_LIMIT,
+    last: tuple[str, str] | None = None,
+) -> Query[SessionsPage]:
+    """Sessions that are not deleted, the newest `updated_at` first, behind the key `last`."""
+    given = {name: value for name, value in filters._asdict().items() if value is not None}
+    if last is not None:
+        given["last_time"], given["last_id"] = last
+    parts = _parts(scope) | given.keys()
+    if scope.user_id is not None and filters.user_id is None:
+        parts |= {"own_and_shared"}
+
+    def read(row: tuple[Any, ...]) -> SessionsPage:
+        _, items, more, updated_at, session_id = row
+        return SessionsPage(items or NOTHING, (updated_at, session_id) if more else None)
+
+    return Query("sessions_page", parts, _params(scope, limit=Int8(limit), **given), read)
+
+
+def turns_page(scope: Scope, session_id: str, window: Window) -> Query["TurnsPage | None"]:
+    """Turns of a session with one branch; None when there is no session that the caller may read.
+
+    Raises `HasBranches` (and the answer is that of `branch_page`) when the session has several.
+    """
+
+    def read(row: tuple[Any, ...]) -> TurnsPage | None:
+        _, seq, event_id, branches, total_count, items, more, last_seq = row
+        if seq is None:
+            return None
+        if branches > 1:
+            raise HasBranches
+        return TurnsPage(seq, event_id, items or NOTHING, total_count, last_seq if more else None)
+
+    if window.branch is not None:
+        return branch_page(scope, session_id, window)
+    return Query(
+        "turns_page", _window_parts(scope, window), _window(scope, session_id, window), read
+    )
+
+
+def branch_page(scope: Scope, session_id: str, window: Window) -> Query["TurnsPage | None"]:
+    """Turns of one branch of a session; None when there is no session that the caller may read."""
+
+    def read(row: tuple[Any, ...]) -> TurnsPage | None:
+        _, seq, event_id, branch_id, total_count, items, more, last_seq = row
+        if seq is None:
+            return None
+        found = branch_id is not None or window.branch is None
+        return TurnsPage(
+            seq, event_id, items or NOTHING, total_count or 0, last_seq if more else None, found
+        )
+
+    parts = _window_parts(scope, window) | {"shown" if window.branch is None else "branch"}
+    params = _window(scope, session_id, window)
+    if window.branch is not None:
+        params["branch"] = window.branch
+    return Query("turns_page_branch", parts, params, read)
+
+
+class HasBranches(Exception):
+    """The session has several branches: ask `branch_page`."""
+
+
+def _parts(scope: Scope) -> frozenset[str]:
+    return frozenset() if scope.user_id is None else frozenset({"user"})
+
+
+def _params(scope: Scope, **more: Any) -> dict[str, Any]:
+    params: dict[str, Any] = {"tenant": scope.tenant, **more}
+    if scope.user_id is not None:
+        params["user"] = scope.user_id
+    return params
+
+
+def _window_parts(scope: Scope, window: Window) -> frozenset[str]:
+    parts = {"desc" if window.descending else "asc"}
+    if not window.retracted:
+        parts.add("visible")
+    return _parts(scope) | parts
+
+
+def _window(scope: Scope, session_id: str, window: Window) -> dict[str, Any]:
+    return _params(
+        scope,
+        session_id=session_id,
+        after=Int8(window.after),
+        before=Int8(window.before),
+        limit=Int8(window.limit),
+    )
+
+
+def fetch(connection: psycopg.Connection[Any], query: Query[T]) -> T:
+    """Ask over a plain connection. Raises `NotReady` when the database has no schema of ours."""
+    generation = active_generation(connection)
+    while True:
+        text = sql(query.name, generation, query.parts)
+        try:
+            row = connection.execute(text, query.params).fetchone()
+        except MOVED:
+            row = None
+        if row is not None and row[0] == generation:
+            return query.read(row)
+        generation = active_generation(connection)
+
+
+def fetch_turns(
+    connection: psycopg.Connection[Any], scope: Scope, session_id: str, window: Window
+) -> TurnsPage | None:
+    """A page of turns, whether the session has branches or not."""
+    try:
+        return fetch(connection, turns_page(scope, session_id, window))
+    except HasBranches:
+        return fetch(connection, branch_page(scope, session_id, window))
+
+
+def active_generation(connection: psycopg.Connection[Any]) -> int:
+    """The number of the generation that is read."""
+    try:
+        row = connection.execute(sql("active", 0)).fetchone()
+    except MOVED:
+        row = None
+    if row is None:
+        raise NotReady("the database has no Turnlog schema: run `turnlog init`")
+    return row[0]
