@@ -38,7 +38,7 @@ CREATE TABLE {g}.turns (
     role text COLLATE "C" NOT NULL,
     status text COLLATE "C" NOT NULL,
     at timestamptz NOT NULL,
-    body text COMPRESSION lz4 NOT NULL
+    body text NOT NULL
 );
 
 CREATE TABLE {g}.branches (
@@ -62,7 +62,7 @@ CREATE TABLE {g}.turn_revisions (
     session_id text COLLATE "C" NOT NULL,
     turn_id text COLLATE "C" NOT NULL,
     seq bigint NOT NULL,
-    body text COMPRESSION lz4 NOT NULL
+    body text NOT NULL
 );
 
 CREATE TABLE {g}.annotations (

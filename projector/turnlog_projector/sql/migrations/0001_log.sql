@@ -56,7 +56,7 @@ CREATE TABLE turnlog.archive (
     recorded_at bigint NOT NULL,
     repeat_of bigint,
     hash bytea NOT NULL,
-    bytes bytea COMPRESSION lz4 NOT NULL,
+    bytes bytea NOT NULL,
     PRIMARY KEY (partition, tenant, session_id, seq)
 );
 CREATE UNIQUE INDEX archive_pos ON turnlog.archive (partition, pos);
@@ -88,7 +88,8 @@ CREATE TABLE turnlog.healings (
     reason text NOT NULL,
     from_seq bigint NOT NULL,
     restored bigint NOT NULL,
-    moved bigint NOT NULL
+    moved bigint NOT NULL,
+    lost bigint NOT NULL
 );
 COMMENT ON TABLE turnlog.healings IS
     'Streams rewritten because Redis had lost events that the archive holds: restored events, and how many newer ones moved to later seqs.';

@@ -1,0 +1,30 @@
+"""A session's head: the truth about its length, kept in the hash `{tl:p}:heads`."""
+
+from typing import NamedTuple
+
+
+class Head(NamedTuple):
+    """`<seq> <base> <recorded_at> <event_id> <flags> <owner>`, as the scripts write it."""
+
+    seq: int
+    """Of the last event."""
+    base: int
+    """The seq before the first event still in the stream; `seq` when the session is cold."""
+    recorded_at: int
+    """Of the last event, ms since 1970."""
+    event_id: str
+    """Of the last event."""
+    flags: str
+    """`-`, or letters: s = has a session.started, e = erased."""
+    owner: str
+    """The user_id of its session.started; '' when there is none."""
+
+    @classmethod
+    def parse(cls, value: bytes | str) -> "Head":
+        text = value.decode() if isinstance(value, bytes) else value
+        seq, base, recorded_at, event_id, flags, owner = text.split(" ", 5)
+        return cls(int(seq), int(base), int(recorded_at), event_id, flags, owner)
+
+    @property
+    def erased(self) -> bool:
+        return "e" in self.flags

@@ -1,0 +1,68 @@
+"""Which log a Redis holds: one value, set once by whoever comes first."""
+
+from typing import Any, NamedTuple
+from uuid import uuid4
+
+from pydantic_core import from_json, to_json
+from redis import Redis
+from redis.asyncio import Redis as AsyncRedis
+
+from turnlog_producers.errors import Misconfigured
+from turnlog_producers.keys import META
+from turnlog_schemas.ids import DEFAULT_PARTITIONS
+
+
+class LogMeta(NamedTuple):
+    """The identity of a log and the number of its partitions, which never changes."""
+
+    log_id: str
+    partitions: int
+
+    @classmethod
+    def parse(cls, value: bytes | str) -> "LogMeta":
+        fields: dict[str, Any] = from_json(value)
+        return cls(fields["log_id"], fields["partitions"])
+
+    def format(self) -> bytes:
+        return to_json(self._asdict())
+
+
+def new_meta(partitions: int | None) -> LogMeta:
+    """The identity of a log that does not exist yet."""
+    return LogMeta(str(uuid4()), partitions or DEFAULT_PARTITIONS)
+
+
+def check_partitions(found: LogMeta, wanted: int | None) -> LogMeta:
+    """Refuse a client that was configured for another number of partitions."""
+    if wanted is not None and wanted != found.partitions:
+        raise Misconfigured(
+            f"TURNLOG_PARTITIONS is {wanted}, but the log in this Redis has {found.partitions}: "
+            "leave the setting out"
+        )
+    return found
+
+
+def read_meta(client: Redis) -> LogMeta | None:
+    """The log that this Redis holds, or None when it holds none."""
+    value: bytes | str | None = client.get(META)
+    return LogMeta.parse(value) if value is not None else None
+
+
+def ensure_meta(client: Redis, *, partitions: int | None = None) -> LogMeta:
+    """The log that this Redis holds; a new one when it holds none."""
+    found = read_meta(client)
+    if found is None:
+        client.set(META, new_meta(partitions).format(), nx=True)
+        found = read_meta(client)
+        assert found is not None
+    return check_partitions(found, partitions)
+
+
+async def ensure_meta_async(client: AsyncRedis, *, partitions: int | None = None) -> LogMeta:
+    """`ensure_meta`, asynchronously."""
+    value: bytes | str | None = await client.get(META)
+    if value is None:
+        await client.set(META, new_meta(partitions).format(), nx=True)
+        value = await client.get(META)
+    assert value is not None
+    return check_partitions(LogMeta.parse(value), partitions)

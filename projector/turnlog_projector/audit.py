@@ -1,0 +1,120 @@
+"""The audit of a partition: does every session's head agree with what is archived, both ways?
+
+The index tells what to project next; the audit trusts only heads, streams and archive, so a lost
+index entry, a lost tail or a stream deleted by hand cannot hide from it. It works in small steps,
+so that projection goes on in between.
+"""
+
+import logging
+from collections.abc import Iterator
+
+from turnlog_producers.head import Head
+from turnlog_projector.batch import Archived, Batch, Offset
+from turnlog_projector.errors import Quarantined
+from turnlog_projector.heal import heal
+from turnlog_projector.log import SessionKey
+from turnlog_projector.parking import park
+from turnlog_projector.projection import Projection, StreamBroken
+from turnlog_projector.sqlfiles import statement
+
+_STEP = 500
+
+logger = logging.getLogger(__name__)
+
+
+def audit(projection: Projection, partition: int, *, move_anchor: bool) -> Iterator[int]:
+    """Audit one partition; yields the number of sessions put right, once a step.
+
+    With `move_anchor` (the index lost the anchor) the partition goes on from the end that the index
+    had when the audit began: everything before it has been compared session by session.
+    """
+    [noted] = projection.log.index_ends([partition])
+    cursor = 0
+    while True:
+        cursor, heads = projection.log.heads(partition, cursor, _STEP)
+        yield _check_heads(projection, heads)
+        if cursor == 0:
+            break
+    after = ("", "")
+    while True:
+        keys = _archived_after(projection, partition, after)
+        yield _check_missing(projection, keys)
+        if len(keys) < _STEP:
+            break
+        after = (keys[-1].tenant, keys[-1].session_id)
+    if move_anchor:
+        old = projection.offsets[partition]
+        new = Offset(0, "", "", old.epoch + 1, old.pos)
+        if noted is not None:
+            new = Offset(noted.n, noted.session, noted.last, old.epoch + 1, old.pos)
+        batch = Batch(projection.generation)
+        batch.moves[partition] = (old, new)
+        projection.commit(batch)
+        logger.warning("partition %d goes on at index entry %d after an audit", partition, new.n)
+
+
+def settle(projection: Projection, key: SessionKey, reason: str) -> None:
+    """Put one session right: heal its stream, then project what it holds, whatever the index says.
+    A session that cannot be healed is parked, and the others go on."""
+    projection.forget(key)
+    projection.load([key])
+    archived = projection.archived(key)
+    if archived.seq:
+        try:
+            session = projection.session(key)
+            heal(projection.log, projection.connection, key, archived, session, reason)
+        except Quarantined as error:
+            park(projection, key, f"quarantined: {error}")
+            return
+    try:
+        while projection.catch_up(key):
+            pass
+    except StreamBroken as error:
+        park(projection, key, f"quarantined: {error.reason}")
+
+
+def _check_heads(projection: Projection, heads: dict[SessionKey, Head]) -> int:
+    if not heads:
+        return 0
+    lengths = dict(zip(heads, projection.log.lengths(heads), strict=True))
+    archived = {key: found for key, (found, _) in projection.models.heads(heads).items()}
+    wrong = 0
+    for key, head in heads.items():
+        reason = _fault(head, lengths[key], archived.get(key))
+        if reason is not None:
+            settle(projection, key, reason)
+            wrong += 1
+    return wrong
+
+
+def _fault(head: Head, length: int, archived: Archived | None) -> str | None:
+    if length != head.seq - head.base:
+        return f"the stream holds {length} events, its head counts {head.seq - head.base}"
+    if archived is None:
+        return "not archived yet"
+    if head.seq < archived.seq:
+        return f"Redis is at seq {head.seq}, the archive at {archived.seq}"
+    if head.seq > archived.seq:
+        return f"the archive is at seq {archived.seq}, Redis at {head.seq}"
+    if head.event_id != archived.event_id:
+        return f"event {head.seq} is another one than the archived"
+    return None
+
+
+def _archived_after(
+    projection: Projection, partition: int, after: tuple[str, str]
+) -> list[SessionKey]:
+    rows = projection.connection.execute(
+        statement("archived_sessions_after"),
+        {"partition": partition, "tenant": after[0], "session_id": after[1], "count": _STEP},
+    )
+    return [SessionKey(partition, row[0], row[1]) for row in rows]
+
+
+def _check_missing(projection: Projection, keys: list[SessionKey]) -> int:
+    """Archived sessions that Redis has no head of."""
+    present = projection.log.have_heads(keys)
+    missing = [key for key, there in zip(keys, present, strict=True) if not there]
+    for key in missing:
+        settle(projection, key, "Redis lost the session")
+    return len(missing)

@@ -1,0 +1,180 @@
+"""What one transaction writes: moved offsets first, then archive, heads, read models."""
+
+from dataclasses import dataclass, field
+from hashlib import blake2b
+from typing import NamedTuple
+
+import psycopg
+from psycopg import Cursor
+from psycopg.rows import TupleRow
+
+from turnlog_projector.database import Database
+from turnlog_projector.log import SessionKey, StoredEvent
+from turnlog_projector.sqlfiles import statement
+from turnlog_projector.tables import ROW_OF, Row, columns, session_row
+from turnlog_projector.work import SessionWork
+
+
+class Offset(NamedTuple):
+    """How far a partition is projected: anchor (n, session, event_id), epoch, archived events."""
+
+    n: int
+    session: str
+    event_id: str
+    epoch: int
+    pos: int
+
+
+class Archived(NamedTuple):
+    """How far a session is archived; `parked_seq` is its first event that is not folded."""
+
+    seq: int
+    event_id: str
+    recorded_at: int
+    parked_seq: int | None
+
+
+class Parked(NamedTuple):
+    """An event that could not be folded, and why."""
+
+    key: SessionKey
+    seq: int
+    event_id: str
+    error: str
+
+
+class LostPartition(Exception):
+    """The compare-and-set failed: another worker has moved the offset, or a replay has flipped."""
+
+
+@dataclass
+class Batch:
+    """Collects what a number of events change. Nothing is written before `commit`."""
+
+    generation: int
+    moves: dict[int, tuple[Offset, Offset]] = field(
+        default_factory=dict[int, tuple[Offset, Offset]]
+    )
+    archive: list[Row] = field(default_factory=list[Row])
+    heads: dict[SessionKey, Archived] = field(default_factory=dict[SessionKey, Archived])
+    parked: list[Parked] = field(default_factory=list[Parked])
+    unparked: list[tuple[SessionKey, int | None]] = field(
+        default_factory=list[tuple[SessionKey, int | None]]
+    )
+    """Sessions that go on: their parked rows go, but for the one at the seq given."""
+    works: dict[SessionKey, SessionWork] = field(default_factory=dict[SessionKey, SessionWork])
+
+    def add_event(
+        self, key: SessionKey, pos: int, event: StoredEvent, repeat_of: int | None
+    ) -> None:
+        """Archive an event at place `pos` of its partition."""
+        self.archive.append(
+            (
+                key.partition,
+                pos,
+                key.tenant,
+                key.session_id,
+                event.seq,
+                event.event_id,
+                event.recorded_at,
+                repeat_of,
+                event_hash(event.raw),
+                event.raw,
+            )
+        )
+
+    def commit(self, connection: Database) -> None:
+        """Write everything in one transaction, or nothing.
+
+        Raises `LostPartition` when an offset is not what it was: drop the batch and what is cached.
+        """
+        try:
+            with connection.transaction(), connection.pipeline():
+                with connection.cursor() as cursor:
+                    self._move_offsets(cursor)
+                    with connection.cursor() as writer:
+                        self._write(writer)
+                    moved = {row[0] for row in cursor.fetchall()}
+                if len(moved) != len(self.moves):
+                    lost = sorted(set(self.moves) - moved)
+                    raise LostPartition(f"partitions {lost} were moved by another worker")
+        except psycopg.errors.UniqueViolation as error:
+            raise LostPartition(
+                f"archived by another worker: {error.diag.constraint_name}"
+            ) from None
+
+    def _move_offsets(self, cursor: Cursor[TupleRow]) -> None:
+        rows: list[Row] = [
+            (p, old.n, old.epoch, new.n, new.session, new.event_id, new.epoch, new.pos)
+            for p, (old, new) in self.moves.items()
+        ]
+        cursor.execute(statement("move_offsets"), columns(rows, 8))
+
+    def _write(self, cursor: Cursor[TupleRow]) -> None:
+        if self.archive:
+            cursor.execute(statement("put_archive"), columns(self.archive, 10))
+        heads: list[Row] = [(*key, *archived) for key, archived in self.heads.items()]
+        if heads:
+            cursor.execute(statement("put_heads"), columns(heads, 7))
+        parked: list[Row] = [
+            (p.key.tenant, p.key.session_id, p.seq, p.event_id, p.key.partition, p.error)
+            for p in self.parked
+        ]
+        if parked:
+            cursor.execute(statement("put_parked"), columns(parked, 6))
+        for key, parked_seq in self.unparked:
+            cursor.execute(statement("unpark"), (key.tenant, key.session_id, parked_seq or 0))
+        write_rows(cursor, self.generation, list(self.works.values()))
+
+
+def write_rows(cursor: Cursor[TupleRow], generation: int, works: list[SessionWork]) -> None:
+    """Put the changed rows of sessions into the read models of a generation."""
+    _remove(cursor, generation, works)
+    sessions = [session_row(w.session) for w in works if w.dirty and w.session is not None]
+    if sessions:
+        put = statement("put_sessions", generation=generation)
+        cursor.execute(put, columns(sessions, len(sessions[0])))
+    for table, rows in changed_rows(works).items():
+        if rows:
+            cursor.execute(
+                statement(f"put_{table}", generation=generation), columns(rows, len(rows[0]))
+            )
+
+
+def changed_rows(works: list[SessionWork]) -> dict[str, list[Row]]:
+    """The changed rows of all sessions, by read model."""
+    rows: dict[str, list[Row]] = {table: [] for table in ROW_OF}
+    for work in works:
+        tenant, session_id, changed = work.key.tenant, work.key.session_id, work.changed
+        for table, values in (
+            ("turns", changed.turns),
+            ("branches", changed.branches),
+            ("titles", changed.titles),
+            ("turn_revisions", changed.revisions),
+            ("annotations", changed.annotations),
+        ):
+            if values:
+                make = ROW_OF[table]
+                rows[table].extend(make(tenant, session_id, value) for value in values.values())
+    return rows
+
+
+def _remove(cursor: Cursor[TupleRow], generation: int, works: list[SessionWork]) -> None:
+    for work in works:
+        where = {"tenant": work.key.tenant, "session_id": work.key.session_id}
+        if work.erased_session:
+            for table in ROW_OF:
+                cursor.execute(statement(f"remove_{table}", generation=generation), where)
+            continue
+        for turn_id in work.erased_turns:
+            for table in ("titles", "turn_revisions", "annotations"):
+                remove = statement(f"remove_{table}_of_turn", generation=generation)
+                cursor.execute(remove, {**where, "turn_id": turn_id})
+        for turn_id, seq in work.removed_annotations:
+            remove = statement("remove_annotation", generation=generation)
+            cursor.execute(remove, {**where, "turn_id": turn_id, "seq": seq})
+
+
+def event_hash(raw: bytes) -> bytes:
+    """BLAKE2b with 16 bytes: tells a changed byte in the archive."""
+    return blake2b(raw, digest_size=16).digest()

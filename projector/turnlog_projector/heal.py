@@ -1,0 +1,143 @@
+"""Healing: a stream that lost events which the archive holds gets them back.
+
+Redis comes back without its newest events after a crash without fsync, from an older copy, or as a
+replica that was behind; new events may then have taken the same seqs. The archived ones keep their
+seqs, because people have seen them; the newer ones move behind them.
+"""
+
+import logging
+from typing import NamedTuple, cast
+
+from redis.exceptions import ResponseError
+
+from turnlog_producers.scripts import load_script
+from turnlog_projector.batch import Archived
+from turnlog_projector.database import Database
+from turnlog_projector.errors import Quarantined
+from turnlog_projector.log import LogReader, SessionKey, StoredEvent
+from turnlog_projector.sqlfiles import statement
+from turnlog_schemas.rows import Session
+
+MAX_RESTORED_EVENTS = 1000
+MAX_RESTORED_BYTES = 8 * 1024 * 1024
+
+logger = logging.getLogger(__name__)
+
+
+class Healing(NamedTuple):
+    """What healing a session took; all 0 when its stream was sound."""
+
+    restored: int
+    moved: int
+    lost: int
+
+    @property
+    def happened(self) -> bool:
+        return any(self)
+
+
+def heal(
+    log: LogReader,
+    connection: Database,
+    key: SessionKey,
+    archived: Archived,
+    session: Session | None,
+    reason: str,
+) -> Healing:
+    """Make the stream of a session hold what is archived, then what came after.
+
+    Reports it as a row of `turnlog.healings` and one line in the log. Raises `Quarantined` when
+    even the last event that both share turns out to be another one.
+    """
+    common = _last_common(log, connection, key, archived)
+    events = _newest_archived(connection, key, archived.seq)
+    keys = log.keys(key)
+    flags = ""
+    owner = ""
+    if session is not None:
+        flags = ("s" if session["started"] else "") + ("e" if session["erased"] else "")
+        owner = session["user_id"] or ""
+    args: list[str | bytes | int] = [
+        key.field,
+        key.partition,
+        archived.seq,
+        archived.event_id,
+        common.seq if common else 0,
+        common.event_id if common else "",
+        owner,
+        flags or "-",
+    ]
+    for event in events:
+        args += (event.event_id, event.recorded_at, event.raw)
+    try:
+        reply = cast(
+            list[int],
+            log.client.eval(
+                load_script("heal", package="turnlog_projector").source,
+                4,
+                keys.heads,
+                keys.index,
+                keys.stream,
+                keys.ids,
+                *args,
+            ),
+        )
+    except ResponseError as error:
+        if str(error).startswith("FORKED"):
+            raise Quarantined(str(error)) from None
+        raise
+    healing = Healing(*reply)
+    if healing.happened:
+        from_seq = (common.seq if common else 0) + 1
+        connection.execute(
+            statement("put_healing"),
+            {**key._asdict(), "reason": reason, "from_seq": from_seq, **healing._asdict()},
+        )
+        logger.warning(
+            "healed session %s from seq %d: %d events restored from the archive, %d moved, %d lost "
+            "(%s)",
+            key.field,
+            from_seq,
+            *healing,
+            reason,
+        )
+    return healing
+
+
+def _last_common(
+    log: LogReader, connection: Database, key: SessionKey, archived: Archived
+) -> StoredEvent | None:
+    """The newest event that stream and archive both hold at the same seq, if any."""
+    upto = archived.seq
+    while upto > 0:
+        stored = log.newest(key, upto=upto, count=100)
+        if not stored:
+            return None
+        rows = connection.execute(
+            statement("archived_ids"), {**key._asdict(), "first": stored[-1].seq, "last": upto}
+        )
+        ids = {row[0]: row[1] for row in rows}
+        for event in stored:
+            if ids.get(event.seq) == event.event_id:
+                return event
+        upto = stored[-1].seq - 1
+    return None
+
+
+def _newest_archived(connection: Database, key: SessionKey, upto: int) -> list[StoredEvent]:
+    """The newest archived events, as many as a stream is given back, by seq."""
+    with connection.transaction(), connection.cursor(name="newest_archived") as cursor:
+        cursor.itersize = 100
+        cursor.execute(
+            statement("newest_archived"),
+            {**key._asdict(), "upto": upto, "count": MAX_RESTORED_EVENTS},
+        )
+        events: list[StoredEvent] = []
+        size = 0
+        for row in cursor:
+            size += len(row[3])
+            if events and size > MAX_RESTORED_BYTES:
+                break
+            events.append(StoredEvent(*row))
+    events.reverse()
+    return events

@@ -1,0 +1,154 @@
+"""Reading the log in Redis: index entries, streams, heads. Pipelined; events stay raw bytes."""
+
+from collections.abc import Iterable, Sequence
+from typing import Any, NamedTuple, cast
+
+from redis import Redis
+
+from turnlog_producers.head import Head
+from turnlog_producers.keys import Keys, heads_key, index_key
+
+RawEntry = list[Any]
+
+
+class SessionKey(NamedTuple):
+    """A session and the partition that it falls into."""
+
+    partition: int
+    tenant: str
+    session_id: str
+
+    @property
+    def field(self) -> str:
+        """Its name in `heads` and in index entries."""
+        return f"{self.tenant}:{self.session_id}"
+
+
+class IndexEntry(NamedTuple):
+    """What one append (or healing) changed: `events` events of a session, from seq `first` on."""
+
+    n: int
+    session: str
+    first: int
+    events: int
+    prev: str
+    """event_id before the change; '' at the start of a session."""
+    last: str
+    """event_id at its end."""
+    size: int
+    """Bytes of the events."""
+
+    @property
+    def end(self) -> int:
+        return self.first + self.events - 1
+
+    def key(self, partition: int) -> SessionKey:
+        tenant, _, session_id = self.session.partition(":")
+        return SessionKey(partition, tenant, session_id)
+
+
+class StoredEvent(NamedTuple):
+    """A stream entry: an event as it is stored, not yet decoded."""
+
+    seq: int
+    event_id: str
+    recorded_at: int
+    """Redis' clock, ms since 1970."""
+    raw: bytes
+
+
+class Tail(NamedTuple):
+    """The newest part of a session as Redis holds it."""
+
+    events: list[StoredEvent]
+    head: Head | None
+
+
+class LogReader:
+    """Reads of one Redis server. Raises redis-py's errors: the worker's loop knows what to do."""
+
+    def __init__(self, client: Redis, partitions: int) -> None:
+        self.client = client
+        self.partitions = partitions
+
+    def index_from(self, wanted: Sequence[tuple[int, int]], count: int) -> list[list[IndexEntry]]:
+        """For each (partition, n): up to `count` index entries from n on, n included."""
+        pipe = self.client.pipeline(transaction=False)
+        for partition, n in wanted:
+            pipe.xrange(index_key(partition), min=f"{max(n, 1)}-0", count=count)
+        return [[_index_entry(raw) for raw in reply] for reply in pipe.execute()]
+
+    def index_ends(self, partitions: Sequence[int]) -> list[IndexEntry | None]:
+        """The newest index entry of each partition."""
+        pipe = self.client.pipeline(transaction=False)
+        for partition in partitions:
+            pipe.xrevrange(index_key(partition), count=1)
+        return [_index_entry(reply[0]) if reply else None for reply in pipe.execute()]
+
+    def tails(self, wanted: Sequence[tuple[SessionKey, int, int]]) -> list[Tail]:
+        """For each (session, first, last): its events of that range, and its head. The head is read
+        after the events, so that it knows of every pruning that could concern them."""
+        pipe = self.client.pipeline(transaction=False)
+        for key, first, last in wanted:
+            keys = self.keys(key)
+            pipe.xrange(keys.stream, min=f"{first}-0", max=f"{last}-0")
+            pipe.hget(keys.heads, key.field)
+        replies = pipe.execute()
+        return [
+            Tail([_stored(raw) for raw in events], Head.parse(head) if head else None)
+            for events, head in zip(replies[::2], replies[1::2], strict=True)
+        ]
+
+    def newest(self, key: SessionKey, *, upto: int, count: int) -> list[StoredEvent]:
+        """Up to `events` events of the stream with seq <= `upto`, newest first."""
+        reply = self.client.xrevrange(self.keys(key).stream, max=f"{upto}-0", count=count)
+        return [_stored(raw) for raw in cast(list[RawEntry], reply)]
+
+    def lengths(self, keys: Iterable[SessionKey]) -> list[int]:
+        """How many entries each stream has."""
+        pipe = self.client.pipeline(transaction=False)
+        for key in keys:
+            pipe.xlen(self.keys(key).stream)
+        return pipe.execute()
+
+    def have_heads(self, keys: Sequence[SessionKey]) -> list[bool]:
+        """Which of the sessions Redis has a head of."""
+        pipe = self.client.pipeline(transaction=False)
+        for key in keys:
+            pipe.hexists(self.keys(key).heads, key.field)
+        return [bool(there) for there in pipe.execute()]
+
+    def heads(self, partition: int, cursor: int, count: int) -> tuple[int, dict[SessionKey, Head]]:
+        """One step through the heads of a partition: the next cursor (0: done) and some heads."""
+        cursor, found = cast(
+            tuple[int, dict[bytes, bytes]],
+            self.client.hscan(heads_key(partition), cursor=cursor, count=count),
+        )
+        heads: dict[SessionKey, Head] = {}
+        for field, value in found.items():
+            tenant, _, session_id = field.decode().partition(":")
+            heads[SessionKey(partition, tenant, session_id)] = Head.parse(value)
+        return cursor, heads
+
+    def keys(self, key: SessionKey) -> Keys:
+        return Keys(key.tenant, key.session_id, self.partitions)
+
+
+def _index_entry(raw: RawEntry) -> IndexEntry:
+    id_, fields = raw
+    values = {fields[i]: fields[i + 1] for i in range(0, len(fields), 2)}
+    return IndexEntry(
+        n=int(id_.split(b"-")[0]),
+        session=values[b"session"].decode(),
+        first=int(values[b"from"]),
+        events=int(values[b"count"]),
+        prev=values[b"prev"].decode(),
+        last=values[b"last"].decode(),
+        size=int(values[b"size"]),
+    )
+
+
+def _stored(raw: RawEntry) -> StoredEvent:
+    id_, fields = raw
+    # The append script writes e, i and t in this order.
+    return StoredEvent(int(id_[:-2]), fields[3].decode(), int(fields[5]), cast(bytes, fields[1]))

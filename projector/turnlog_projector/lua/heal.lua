@@ -1,0 +1,105 @@
+--[[
+Rebuild the stream of one session that has lost events which the archive holds.
+
+The new stream: the archived events that are given (they end with the last archived one), then what
+the stream holds beyond the last event that it shares with the archive, under new seqs. The script
+reads that rest itself, so that nothing appended meanwhile is missed.
+
+KEYS  1 heads  2 index  3 stream  4 ids      as in append.lua
+
+ARGV  1 session        <tenant>:<session>
+      2 partition      published to wake the projectors
+      3 archived_seq   seq of the last archived event
+      4 archived_id    its event_id
+      5 common_seq     the last seq at which stream and archive hold the same event; 0 = none
+      6 common_id      the event_id there; '' = none
+      7 owner          user_id as the read models know it; '' = none
+      8 flags          '-' or letters, as in a head
+      9.. three an archived event, seqs without gap, the last one archived_seq: event_id, t, bytes
+
+Returns {restored, moved, lost}: events written again, events that got another seq, seqs that the head
+      counted but nobody has any more; {0, 0, 0} when the stream turned out to be sound.
+      or an error reply, nothing written:
+      FORKED <session>: the event at common_seq is another one
+]]
+local heads, index, stream, ids = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
+local session, partition = ARGV[1], ARGV[2]
+local archived_seq, archived_id = tonumber(ARGV[3]), ARGV[4]
+local common_seq, common_id = tonumber(ARGV[5]), ARGV[6]
+local owner, flags = ARGV[7], ARGV[8]
+
+local function int(number)
+  return string.format('%.0f', number)
+end
+
+local head_seq, base, head_t = 0, 0, 0
+local head = redis.call('HGET', heads, session)
+if head then
+  local a, b, c, _, e, f = string.match(head, '^(%d+) (%d+) (%d+) (%S+) (%S+) (.*)$')
+  head_seq, base, head_t = tonumber(a), tonumber(b), tonumber(c)
+  if string.find(e, 'e', 1, true) and not string.find(flags, 'e', 1, true) then
+    flags = flags == '-' and 'e' or flags .. 'e'
+  end
+  if string.find(e, 's', 1, true) and not string.find(flags, 's', 1, true) then
+    flags = flags == '-' and 's' or flags .. 's'
+  end
+  if owner == '' then owner = f end
+end
+
+local entry = redis.call('XRANGE', stream, int(archived_seq) .. '-0', int(archived_seq) .. '-0')
+local length = redis.call('XLEN', stream)
+if entry[1] and entry[1][2][4] == archived_id and length == head_seq - base then
+  return {0, 0, 0}
+end
+if common_seq > 0 then
+  local common = redis.call('XRANGE', stream, int(common_seq) .. '-0', int(common_seq) .. '-0')
+  if not common[1] or common[1][2][4] ~= common_id then
+    return redis.error_reply('FORKED ' .. session .. ' at ' .. int(common_seq))
+  end
+end
+
+local given = (#ARGV - 8) / 3
+local archived = {}
+for i = 1, given do archived[ARGV[6 + 3 * i]] = true end
+local rest = {}
+if not string.find(flags, 'e', 1, true) then -- nothing is added again behind a tombstone
+  for _, item in ipairs(redis.call('XRANGE', stream, '(' .. int(common_seq) .. '-0', '+')) do
+    if not archived[item[2][4]] then rest[#rest + 1] = item end
+  end
+end
+
+redis.call('DEL', stream, ids)
+base = archived_seq - given
+local seq, t, last_id = base, 0, ''
+local function add(event_id, at, bytes)
+  seq = seq + 1
+  t = math.max(t, tonumber(at))
+  last_id = event_id
+  redis.call('XADD', stream, int(seq) .. '-0', 'e', bytes, 'i', event_id, 't', int(t))
+  redis.call('HSET', ids, event_id, int(seq))
+end
+for i = 1, given do
+  add(ARGV[6 + 3 * i], ARGV[7 + 3 * i], ARGV[8 + 3 * i])
+end
+local moved = 0
+for _, item in ipairs(rest) do
+  if tonumber(string.match(item[1], '^%d+')) ~= seq + 1 then moved = moved + 1 end
+  add(item[2][4], item[2][6], item[2][2])
+end
+if seq == 0 then
+  redis.call('HDEL', heads, session)
+else
+  t = math.max(t, head_t)
+  redis.call('HSET', heads, session,
+    int(seq) .. ' ' .. int(base) .. ' ' .. int(t) .. ' ' .. last_id .. ' ' .. flags .. ' ' .. owner)
+end
+
+local newest = redis.call('XREVRANGE', index, '+', '-', 'COUNT', 1)
+local n = 1
+if newest[1] then n = tonumber(string.match(newest[1][1], '^%d+')) + 1 end
+if seq > common_seq then
+  redis.call('XADD', index, int(n) .. '-0', 'session', session, 'from', int(common_seq + 1),
+    'count', int(seq - common_seq), 'prev', common_id, 'last', last_id, 'size', '0')
+end
+redis.call('PUBLISH', 'turnlog:wake', partition)
+return {math.max(archived_seq - common_seq, 0), moved, math.max(head_seq - seq, 0)}

@@ -1,0 +1,158 @@
+"""Parked sessions: one whose next event cannot be folded waits, the others go on.
+
+Its events are archived all the same, so nothing is lost; `retry` folds on from there once the cause
+is mended, `skip` declares the event void for good, in every generation.
+"""
+
+from typing import NamedTuple
+
+from turnlog_projector.batch import Archived, Batch, Parked
+from turnlog_projector.database import Database
+from turnlog_projector.log import SessionKey, StoredEvent
+from turnlog_projector.projection import Projection, decode_stored, fold_all
+from turnlog_projector.sqlfiles import statement
+from turnlog_projector.work import SessionWork
+from turnlog_schemas.codec import RecordedEvent
+from turnlog_schemas.errors import InvalidEvent, TurnlogError
+
+_CHUNK = 1000
+
+
+class NotParked(TurnlogError):
+    """The session named is not parked."""
+
+
+class ParkedSession(NamedTuple):
+    """A row of `turnlog parked`."""
+
+    tenant: str
+    session_id: str
+    seq: int
+    event_id: str
+    state: str
+    error: str
+    at: str
+    """RFC 3339, UTC."""
+    waiting: int
+    """Events archived from that one on."""
+
+
+def list_parked(connection: Database) -> list[ParkedSession]:
+    """Everything parked or skipped, newest first."""
+    return [ParkedSession(*row) for row in connection.execute(statement("list_parked"))]
+
+
+def park(projection: Projection, key: SessionKey, error: str) -> None:
+    """Park a session at the event after the last archived one."""
+    projection.load([key])
+    archived = projection.archived(key)
+    if archived.parked_seq is not None:
+        return
+    batch = Batch(projection.generation)
+    batch.parked.append(Parked(key, archived.seq + 1, archived.event_id or "-", error))
+    batch.heads[key] = archived._replace(parked_seq=archived.seq + 1)
+    old = projection.offsets[key.partition]
+    batch.moves[key.partition] = (old, old._replace(epoch=old.epoch + 1))
+    projection.commit(batch)
+
+
+def retry(projection: Projection, tenant: str, session_id: str, *, skip: bool = False) -> int:
+    """Fold a parked session on; with `skip`, without the event that parked it. Returns how many
+    events were folded. It stays parked (at a later event, perhaps) when folding stops again.
+
+    Raises `NotParked`.
+    """
+    row = projection.connection.execute(statement("find_parked"), (tenant, session_id)).fetchone()
+    if row is None:
+        raise NotParked(f"session {tenant}:{session_id} is not parked; see `turnlog parked`")
+    key = SessionKey(row[0], tenant, session_id)
+    projection.reload([key.partition])
+    projection.load([key])
+    if skip:
+        projection.connection.execute(statement("skip_parked"), (tenant, session_id, row[1]))
+    folded = 0
+    while projection.archived(key).parked_seq is not None:
+        step = _fold_on(projection, key)
+        folded += step
+        if not step:
+            break
+    return folded
+
+
+def _fold_on(projection: Projection, key: SessionKey) -> int:
+    archived = projection.archived(key)
+    session = projection.session(key)
+    skipped = skipped_events(projection.connection, key)
+    first = session["seq"] + 1 if session else 1
+    rows = archived_events(projection.connection, key, first, count=_CHUNK)
+    batch = Batch(projection.generation)
+    work = SessionWork(key, session, projection.models)
+    stopped: Parked | None = None
+    events: list[RecordedEvent] = []
+    for stored, repeat_of in rows:
+        try:
+            events.append(decode_archived(key, stored, repeat_of, skipped))
+        except InvalidEvent as error:
+            stopped = Parked(key, stored.seq, stored.event_id, str(error))
+            break
+    stopped = fold_all(projection.models, work, events) or stopped
+    folded = (work.session["seq"] if work.session else 0) - first + 1
+    parked_seq: int | None = None
+    if stopped is not None:
+        parked_seq = stopped.seq
+        batch.parked.append(stopped)
+    elif len(rows) == _CHUNK:
+        parked_seq = rows[-1][0].seq + 1
+    if folded:
+        batch.works[key] = work
+    batch.heads[key] = Archived(archived.seq, archived.event_id, archived.recorded_at, parked_seq)
+    batch.unparked.append((key, parked_seq))
+    old = projection.offsets[key.partition]
+    batch.moves[key.partition] = (old, old._replace(epoch=old.epoch + 1))
+    projection.commit(batch)
+    return folded if parked_seq != archived.parked_seq else 0
+
+
+def skipped_events(connection: Database, key: SessionKey) -> frozenset[int]:
+    """The seqs of a session that an operator has declared void."""
+    rows = connection.execute(statement("skipped_events"), (key.tenant, key.session_id))
+    return frozenset(row[0] for row in rows)
+
+
+def archived_events(
+    connection: Database, key: SessionKey, first: int, *, count: int
+) -> list[tuple[StoredEvent, int | None]]:
+    """Events of a session from the archive, oldest first, each with the seq it repeats, if any."""
+    rows = connection.execute(
+        statement("archived_events"), {**key._asdict(), "first": first, "count": count}
+    )
+    return [(StoredEvent(*row[:4]), row[4]) for row in rows]
+
+
+def decode_archived(
+    key: SessionKey, stored: StoredEvent, repeat_of: int | None, skipped: frozenset[int]
+) -> RecordedEvent:
+    """Decode an archived event; a skipped one becomes an event that folds to nothing."""
+    if stored.seq not in skipped:
+        return decode_stored(key, stored, repeat_of)
+    return RecordedEvent(
+        key.tenant,
+        key.session_id,
+        stored.seq,
+        stored.recorded_at,
+        stored.event_id,
+        "skipped",
+        1,
+        "9999-12-31T23:59:59.999999Z",
+        None,
+        {},
+        repeat_of,
+    )
+
+
+def skipped_by_session(connection: Database, partition: int) -> dict[SessionKey, frozenset[int]]:
+    """All skips of a partition, for a replay."""
+    found: dict[SessionKey, set[int]] = {}
+    for row in connection.execute(statement("skipped_of_partition"), (partition,)):
+        found.setdefault(SessionKey(partition, row[0], row[1]), set()).add(row[2])
+    return {key: frozenset(seqs) for key, seqs in found.items()}

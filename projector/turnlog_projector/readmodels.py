@@ -1,0 +1,73 @@
+"""Reading the read models of one generation, as folding needs them."""
+
+from collections.abc import Iterable, Mapping
+
+from turnlog_projector.batch import Archived
+from turnlog_projector.database import Database
+from turnlog_projector.log import SessionKey
+from turnlog_projector.sqlfiles import statement
+from turnlog_projector.tables import branch_from, columns, session_from, turn_from
+from turnlog_projector.work import SessionWork
+from turnlog_schemas.rows import SESSION_FOLD_ONLY, Branch, Session, Turn
+
+
+class ReadModels:
+    """A `RowSource` over the tables of one generation."""
+
+    def __init__(self, connection: Database, generation: int) -> None:
+        self.connection = connection
+        self.generation = generation
+
+    def heads(
+        self, keys: Iterable[SessionKey]
+    ) -> dict[SessionKey, tuple[Archived, Session | None]]:
+        """How far each session is archived, and its row; sessions never archived are left out."""
+        rows = self.connection.execute(
+            statement("load_heads", generation=self.generation),
+            columns([*keys], 3),
+        )
+        found: dict[SessionKey, tuple[Archived, Session | None]] = {}
+        for row in rows:
+            archived = Archived(*row[3:7])
+            body, fold_only = row[7], row[8 : 8 + len(SESSION_FOLD_ONLY)]
+            session = session_from(row[1], body, fold_only) if body is not None else None
+            found[SessionKey(*row[:3])] = (archived, session)
+        return found
+
+    def prefetch(self, wanted: dict[SessionKey, tuple[SessionWork, list[str]]]) -> None:
+        """Load the turns that the events of a batch name, in one query."""
+        keys = [(k.tenant, k.session_id, id_) for k, (_, ids) in wanted.items() for id_ in ids]
+        if not keys:
+            return
+        query = statement("load_turns", generation=self.generation)
+        found = {tuple(row[:3]): row[3] for row in self.connection.execute(query, columns(keys, 3))}
+        for key, (work, ids) in wanted.items():
+            for id_ in ids:
+                body = found.get((key.tenant, key.session_id, id_))
+                work.prefetched(id_, turn_from(body) if body is not None else None)
+
+    def turn(self, key: SessionKey, turn_id: str) -> Turn | None:
+        body = self._one("load_turn", (key.tenant, key.session_id, turn_id))
+        return turn_from(body) if body is not None else None
+
+    def branch(self, key: SessionKey, branch_id: str) -> Branch | None:
+        body = self._one("load_branch", (key.tenant, key.session_id, branch_id))
+        return branch_from(body) if body is not None else None
+
+    def visible_before(
+        self, key: SessionKey, seq: int, floor: int, known: list[str]
+    ) -> Turn | None:
+        where = {
+            "tenant": key.tenant,
+            "session_id": key.session_id,
+            "seq": seq,
+            "floor": floor,
+            "known": known,
+        }
+        body = self._one("load_visible_before", where)
+        return turn_from(body) if body is not None else None
+
+    def _one(self, name: str, params: tuple[str, ...] | Mapping[str, object]) -> str | None:
+        query = statement(name, generation=self.generation)
+        row = self.connection.execute(query, params).fetchone()
+        return row[0] if row else None

@@ -1,0 +1,7 @@
+SELECT
+    p.tenant, p.session_id, p.seq, p.event_id, p.state, p.error,
+    to_char(p.at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"') AS at,
+    CASE p.state WHEN 'parked' THEN greatest(h.seq - p.seq + 1, 0) ELSE 0 END AS waiting
+FROM turnlog.parked AS p
+LEFT JOIN turnlog.heads AS h USING (partition, tenant, session_id)
+ORDER BY p.at DESC, p.tenant, p.session_id, p.seq
