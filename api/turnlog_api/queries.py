@@ -110,7 +110,7 @@ def sessions_page(
     given = {name: value for name, value in filters._asdict().items() if value is not None}
     if last is not None:
         given["last_time"], given["last_id"] = last
-    parts = _parts(scope) | given.keys()
+    parts = _parts(scope).union(given)
     if scope.user_id is not None and filters.user_id is None:
         parts |= {"own_and_shared"}
 

@@ -9,7 +9,7 @@ SELECT
 FROM turnlog.active AS a
 CROSS JOIN LATERAL (
     SELECT
-        convert_to(string_agg(body, ',' ORDER BY place) FILTER (WHERE place <= %(limit)s), 'UTF8') AS items,
+        convert_to(string_agg(body, ',') FILTER (WHERE place <= %(limit)s), 'UTF8') AS items,
         count(*) AS found,
         max(updated_at) FILTER (WHERE place = %(limit)s) AS updated_at,
         max(session_id) FILTER (WHERE place = %(limit)s) AS session_id

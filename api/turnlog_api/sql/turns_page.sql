@@ -15,7 +15,7 @@ LEFT JOIN {g}.sessions AS s
     AND s.session_id = %(session_id)s
 LEFT JOIN LATERAL (
     SELECT
-        convert_to(string_agg(body, ',' ORDER BY place) FILTER (WHERE place <= %(limit)s), 'UTF8') AS items,
+        convert_to(string_agg(body, ',') FILTER (WHERE place <= %(limit)s), 'UTF8') AS items,
         count(*) AS found,
         max(seq) FILTER (WHERE place = %(limit)s) AS last_seq
     FROM (

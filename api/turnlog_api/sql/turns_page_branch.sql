@@ -13,14 +13,18 @@ FROM turnlog.active AS a
 LEFT JOIN {g}.sessions AS s
     ON {seen}
     AND s.session_id = %(session_id)s
+LEFT JOIN {g}.turns AS tip --? shown
+    ON tip.tenant = %(tenant)s --? shown
+    AND tip.session_id = s.session_id --? shown
+    AND tip.turn_id = s.tip_turn_id --? shown
 LEFT JOIN {g}.branches AS b
     ON b.tenant = %(tenant)s
-    AND b.session_id = %(session_id)s
-    AND b.branch_id = s.branch_id --? shown
+    AND b.session_id = s.session_id
+    AND b.branch_id = tip.branch_id --? shown
     AND b.branch_id = %(branch)s --? branch
 LEFT JOIN LATERAL (
     SELECT
-        convert_to(string_agg(body, ',' ORDER BY place) FILTER (WHERE place <= %(limit)s), 'UTF8') AS items,
+        convert_to(string_agg(body, ',') FILTER (WHERE place <= %(limit)s), 'UTF8') AS items,
         count(*) AS found,
         max(seq) FILTER (WHERE place = %(limit)s) AS last_seq
     FROM (
