@@ -65,12 +65,14 @@ def settle(projection: Projection, key: SessionKey, reason: str) -> None:
             heal(projection.log, projection.connection, key, archived, session, reason)
         except Quarantined as error:
             park(projection, key, f"quarantined: {error}")
+            projection.settled.add(key)
             return
     try:
         while projection.catch_up(key):
             pass
     except StreamBroken as error:
         park(projection, key, f"quarantined: {error.reason}")
+    projection.settled.add(key)
 
 
 def _check_heads(projection: Projection, heads: dict[SessionKey, Head]) -> int:

@@ -53,6 +53,8 @@ class Projection:
         self.connection = connection
         self.models = ReadModels(connection, 0)
         self.offsets: dict[int, Offset] = {}
+        self.settled: set[SessionKey] = set()
+        """Sessions just put right: for what the index says of them, the stream is the truth."""
         self._sessions: OrderedDict[SessionKey, tuple[Archived, Session | None]] = OrderedDict()
 
     @property
@@ -63,6 +65,7 @@ class Projection:
     def reload(self, partitions: Iterable[int]) -> None:
         """Forget what is cached; read the active generation and the offsets of the partitions."""
         self._sessions.clear()
+        self.settled.clear()
         with self.connection.transaction():
             # The flip locks the offsets before it changes `active`, and raises their epochs: so a
             # generation that is read here too early fails at the first compare-and-set.
@@ -77,18 +80,23 @@ class Projection:
         Raises `AnchorLost` or `StreamBroken` (nothing written) for what an audit or a healing must
         put right first, and `LostPartition` when another worker was quicker.
         """
-        batch = Batch(self.generation)
         plans, more = self._plan(partitions)
         if not plans:
             return 0, more
+        settled = self.settled & {e.key(p) for p, entries in plans.items() for e in entries}
+        for key in settled:
+            # What these entries tell is in the stream by now, so this projects all of it.
+            while self.catch_up(key):
+                pass
+        batch = Batch(self.generation)
         ends: dict[SessionKey, IndexEntry] = {}
         for partition, entries in plans.items():
             for entry in entries:
                 key = entry.key(partition)
-                if key not in ends or entry.end >= ends[key].end:
+                if key not in settled and (key not in ends or entry.end >= ends[key].end):
                     ends[key] = entry
         self.load(ends)
-        self._check_chains(plans)
+        self._check_chains(plans, settled)
         wanted = [
             (key, self.archived(key).seq + 1, entry.end)
             for key, entry in ends.items()
@@ -107,6 +115,7 @@ class Projection:
             new = Offset(last.n, last.session, last.last, old.epoch, pos[partition])
             batch.moves[partition] = (old, new)
         self.commit(batch)
+        self.settled -= settled
         return events, more
 
     def catch_up(self, key: SessionKey, *, count: int = MAX_BATCH_EVENTS) -> int:
@@ -250,12 +259,14 @@ class Projection:
             raise AnchorLost(partition)
         return entries[1:]
 
-    def _check_chains(self, plans: dict[int, list[IndexEntry]]) -> None:
+    def _check_chains(self, plans: dict[int, list[IndexEntry]], settled: set[SessionKey]) -> None:
         """Each entry must go on from where its session is archived, or from the entry before it."""
         reached: dict[SessionKey, tuple[int, str]] = {}
         for partition, entries in plans.items():
             for entry in entries:
                 key = entry.key(partition)
+                if key in settled:
+                    continue
                 archived = self.archived(key)
                 seq, event_id = reached.get(key, (archived.seq, archived.event_id))
                 if entry.first == seq + 1 and entry.prev != event_id:

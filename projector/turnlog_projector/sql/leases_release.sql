@@ -1,0 +1,2 @@
+UPDATE turnlog.leases SET worker = NULL, until = NULL
+WHERE worker = %(worker)s

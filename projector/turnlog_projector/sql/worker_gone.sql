@@ -1,0 +1,2 @@
+DELETE FROM turnlog.workers
+WHERE worker = %(worker)s

@@ -1,0 +1,232 @@
+"""A projector worker: takes partitions, projects what changed, audits, goes on after any outage."""
+
+import logging
+import time
+from collections.abc import Callable, Iterator
+
+import psycopg
+import redis
+
+from turnlog_producers.meta import LogMeta, read_meta
+from turnlog_projector.audit import audit, settle
+from turnlog_projector.batch import LostPartition
+from turnlog_projector.database import (
+    check_redis,
+    check_schema,
+    connect_postgres,
+    connect_redis,
+    one_line,
+)
+from turnlog_projector.errors import NotReady, ServerUnavailable
+from turnlog_projector.init import check_same_log
+from turnlog_projector.leases import Leases
+from turnlog_projector.log import LogReader, SessionKey
+from turnlog_projector.projection import AnchorLost, Projection, StreamBroken
+from turnlog_projector.settings import Settings
+from turnlog_projector.wakes import Wakes
+from turnlog_schemas.ids import partition_of
+
+_LOOK_SECONDS = 2.0
+_BACKOFF_SECONDS = (0.1, 0.2, 0.5, 1.0, 2.0)
+_TRANSIENT = (
+    psycopg.OperationalError,
+    psycopg.InterfaceError,
+    psycopg.errors.UndefinedTable,
+    psycopg.errors.InvalidSchemaName,
+    psycopg.errors.SerializationFailure,
+    redis.ConnectionError,
+    redis.TimeoutError,
+    redis.ResponseError,
+    ServerUnavailable,
+    OSError,
+)
+
+logger = logging.getLogger(__name__)
+
+
+class Worker:
+    """One worker; `run` returns when `stopping` answers True.
+
+    Raises `WrongLog`, `NotReady` or `UnsafeServer` when an operator has to do something first.
+    Everything else, such as a server that is away, it outlives.
+    """
+
+    def __init__(self, settings: Settings, stopping: Callable[[], bool]) -> None:
+        self.settings = settings
+        self.stopping = stopping
+        self._failures = 0
+        self._reason = ""
+
+    def run(self) -> None:
+        while not self.stopping():
+            try:
+                self._connected()
+            except _TRANSIENT as error:
+                self._wait_after(error)
+
+    def _wait_after(self, error: Exception) -> None:
+        reason = one_line(error)
+        if reason != self._reason:
+            logger.warning("projection waits: %s", reason)
+        self._reason = reason
+        pause = _BACKOFF_SECONDS[min(self._failures, len(_BACKOFF_SECONDS) - 1)]
+        self._failures += 1
+        until = time.monotonic() + pause
+        while time.monotonic() < until and not self.stopping():
+            time.sleep(min(0.1, pause))
+
+    def _connected(self) -> None:
+        """Work over one connection to each server, until one fails or the worker is to stop."""
+        client = connect_redis(self.settings.redis_url)
+        listener = connect_redis(self.settings.redis_url)
+        wakes = Wakes(listener)
+        try:
+            with connect_postgres(
+                self.settings.postgres_url, application_name="turnlog projector"
+            ) as connection:
+                check_schema(connection)
+                check_redis(client)
+                row = connection.execute("SELECT log_id, partitions FROM turnlog.log").fetchone()
+                if row is None:
+                    raise NotReady("the database belongs to no log yet: run `turnlog init`")
+                meta = check_same_log(read_meta(client), LogMeta(row[0], row[1]))
+                projection = Projection(LogReader(client, meta.partitions), connection)
+                leases = Leases(connection, lease_seconds=self.settings.lease_seconds)
+                wakes.subscribe()
+                _Duty(self, projection, leases, wakes).run()
+                leases.release()
+        finally:
+            wakes.close()
+            client.close()
+            listener.close()
+
+    def works(self) -> None:
+        """Note that both servers answer (again)."""
+        if self._failures:
+            logger.warning("projection goes on")
+        self._failures = 0
+        self._reason = ""
+
+
+class _Duty:
+    """What a connected worker does, again and again."""
+
+    def __init__(
+        self, worker: Worker, projection: Projection, leases: Leases, wakes: Wakes
+    ) -> None:
+        self.worker = worker
+        self.projection = projection
+        self.leases = leases
+        self.wakes = wakes
+        self.owned: set[int] = set()
+        self.dirty: set[int] = set()
+        self.audits: dict[int, Iterator[int]] = {}
+        self.next_audit: dict[int, float] = {}
+        self._next_tick = 0.0
+        self._next_look = 0.0
+
+    def run(self) -> None:
+        busy_since: float | None = None
+        while not self.worker.stopping():
+            now = time.monotonic()
+            if now >= self._next_tick:
+                self._tick(now)
+            if now >= self._next_look:
+                self._look(now)
+            self._step_audits(now)
+            if self.dirty & self.owned:
+                self._project()
+                busy_since = busy_since or now
+                continue
+            self.dirty.clear()
+            if busy_since is not None and now - busy_since > 1.0:
+                # After a long run the subscription is behind by all that is projected already.
+                self.wakes.subscribe()
+                self._next_look = 0.0
+                busy_since = None
+                continue
+            busy_since = None
+            if not self.audits:
+                self._wait(now)
+
+    def _wait(self, now: float) -> None:
+        changed, damaged = self.wakes.wait(min(self._next_tick, self._next_look) - now)
+        self.dirty |= changed
+        for field in damaged:
+            tenant, _, session_id = field.partition(":")
+            partition = partition_of(tenant, session_id, self.projection.log.partitions)
+            if partition in self.owned:
+                key = SessionKey(partition, tenant, session_id)
+                self._settle(key, "a producer found it damaged")
+
+    def _tick(self, now: float) -> None:
+        owned = self.leases.tick()
+        self.worker.works()
+        if owned != self.owned:
+            logger.info("owns %d partitions", len(owned))
+            self.projection.reload(owned)
+            self.audits = {p: steps for p, steps in self.audits.items() if p in owned}
+            spread = self.worker.settings.audit_seconds
+            for place, partition in enumerate(sorted(owned - self.owned)):
+                self.next_audit[partition] = now + spread * (place + 1) / max(len(owned), 1)
+            self.owned = owned
+            self._next_look = 0.0
+        self._next_tick = now + self.leases.lease_seconds / 3
+
+    def _look(self, now: float) -> None:
+        """Compare the ends of all owned partitions with their offsets."""
+        partitions = sorted(self.owned)
+        ends = self.projection.log.index_ends(partitions)
+        for partition, end in zip(partitions, ends, strict=True):
+            offset = self.projection.offsets[partition]
+            if end is None:
+                if offset.n and partition not in self.audits:
+                    self._start_audit(partition, move_anchor=True)
+            elif (end.n, end.session, end.last) != (offset.n, offset.session, offset.event_id):
+                self.dirty.add(partition)
+        self._next_look = now + _LOOK_SECONDS
+
+    def _project(self) -> None:
+        partitions = sorted((self.dirty & self.owned) - self.audits.keys())
+        if not partitions:
+            self.dirty -= self.audits.keys()
+            return
+        try:
+            _, more = self.projection.project(partitions)
+            self.dirty = more | (self.dirty - set(partitions))
+        except AnchorLost as error:
+            logger.warning("%s: auditing it", error)
+            self._start_audit(error.partition, move_anchor=True)
+        except StreamBroken as error:
+            self._settle(error.key, error.reason)
+        except LostPartition as error:
+            logger.info("%s", error)
+            self._next_tick = 0.0
+
+    def _settle(self, key: SessionKey, reason: str) -> None:
+        try:
+            settle(self.projection, key, reason)
+        except LostPartition as error:
+            logger.info("%s", error)
+        self.dirty.add(key.partition)
+
+    def _start_audit(self, partition: int, *, move_anchor: bool) -> None:
+        self.dirty.discard(partition)
+        self.audits[partition] = audit(self.projection, partition, move_anchor=move_anchor)
+
+    def _step_audits(self, now: float) -> None:
+        """One step of each audit under way; start those that are due."""
+        for partition in [p for p, due in self.next_audit.items() if due <= now]:
+            self.next_audit[partition] = now + self.worker.settings.audit_seconds
+            if partition in self.owned and partition not in self.audits:
+                self._start_audit(partition, move_anchor=False)
+        for partition, steps in list(self.audits.items()):
+            try:
+                next(steps)
+            except StopIteration:
+                del self.audits[partition]
+                self.dirty.add(partition)
+            except LostPartition as error:
+                logger.info("%s", error)
+                del self.audits[partition]
+                self.dirty.add(partition)
