@@ -6,7 +6,6 @@ import os
 import signal
 import time
 from multiprocessing.process import BaseProcess
-from types import FrameType
 
 from turnlog_projector.database import check_redis, check_schema, connect_postgres, connect_redis
 from turnlog_projector.logs import set_up_logging
@@ -28,7 +27,7 @@ class _Stop:
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self._handle)
 
-    def _handle(self, number: int, frame: FrameType | None) -> None:
+    def _handle(self, *_signal: object) -> None:
         self._set = True
 
     def __call__(self) -> bool:
