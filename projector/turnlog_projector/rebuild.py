@@ -1,0 +1,296 @@
+"""Building a generation from the archive.
+
+First every session is folded as of a noted place in the archive and copied in, partition by
+partition, on every core; then come the indexes, the sessions too large to hold in memory, and what
+was archived since.
+"""
+
+import multiprocessing
+import os
+from collections.abc import Callable, Iterable
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from typing import Any, NamedTuple
+
+from turnlog_projector.batch import Parked, changed_rows, write_rows
+from turnlog_projector.copytext import copy_lines
+from turnlog_projector.database import Database, connect_postgres
+from turnlog_projector.log import SessionKey, StoredEvent
+from turnlog_projector.parking import decode_archived, skipped_by_session
+from turnlog_projector.projection import fold_all
+from turnlog_projector.readmodels import ReadModels
+from turnlog_projector.sqlfiles import statement
+from turnlog_projector.tables import session_row
+from turnlog_projector.work import SessionWork
+from turnlog_schemas.codec import RecordedEvent
+from turnlog_schemas.errors import InvalidEvent
+from turnlog_schemas.rows import Session
+
+LARGE_SESSION_EVENTS = 5000
+"""Sessions of more events are folded in chunks against the tables, not in memory."""
+
+_CHUNK_EVENTS = 2000
+_FLUSH_EVENTS = 4000
+_NEARLY_THERE_EVENTS = 500
+_NO_SKIPS: frozenset[int] = frozenset()
+
+
+class Progress(NamedTuple):
+    """Where a replay is."""
+
+    phase: str
+    """events, indexes, large sessions, catching up, flip"""
+    done: int
+    """Events folded so far."""
+    total: int
+    """Events in the archive when it began."""
+
+
+Tell = Callable[[Progress], None]
+
+
+class Rebuild:
+    """One generation being built. `positions` says, for each partition, up to which place in the
+    archive it is."""
+
+    def __init__(self, connection: Database, url: str, generation: int, tell: Tell) -> None:
+        self.connection = connection
+        self.url = url
+        self.generation = generation
+        self.tell = tell
+        self.parked: dict[SessionKey, Parked] = {}
+        self.positions: dict[int, int] = {}
+        self._large: list[SessionKey] = []
+        self.done = 0
+        self.total = 0
+
+    def build(self, processes: int | None = None) -> None:
+        """The rows of all sessions, nearly up to now, with indexes."""
+        with self.connection.transaction():
+            self.positions = self._archived()
+            large = self.connection.execute(statement("large_sessions"), (LARGE_SESSION_EVENTS,))
+            self._large = [SessionKey(*row) for row in large]
+        self.total = sum(self.positions.values())
+        self._say("events")
+        self._copy_partitions(processes or min(os.cpu_count() or 1, 8))
+        self._say("indexes")
+        with self.connection.transaction():
+            self.connection.execute(statement("replay_settings"))
+            self.connection.execute(statement("generation_indexes", generation=self.generation))
+        self.connection.execute(statement("analyze_generation", generation=self.generation))
+        self._fold_large_sessions()
+        while self._behind() > _NEARLY_THERE_EVENTS:
+            self.catch_up()
+
+    def catch_up(self) -> None:
+        """Fold what was archived since, up to where the offsets stand now."""
+        for partition, upto in self._archived().items():
+            while self.positions.get(partition, 0) < upto:
+                self._fold_since(partition, upto)
+                self._say("catching up")
+
+    def write_parked(self) -> None:
+        """Make the parked sessions those of this generation."""
+        self.connection.execute(statement("unpark_all"))
+        for parked in self.parked.values():
+            key = parked.key
+            self.connection.execute(
+                statement("park_in_generation"),
+                {
+                    **key._asdict(),
+                    "seq": parked.seq,
+                    "event_id": parked.event_id,
+                    "error": parked.error,
+                },
+            )
+
+    def _archived(self) -> dict[int, int]:
+        rows = self.connection.execute("SELECT partition, pos FROM turnlog.offsets ORDER BY 1")
+        return {row[0]: row[1] for row in rows}
+
+    def _behind(self) -> int:
+        return sum(self._archived().values()) - sum(self.positions.values())
+
+    def _say(self, phase: str) -> None:
+        self.tell(Progress(phase, self.done, max(self.total, self.done)))
+
+    def _copy_partitions(self, processes: int) -> None:
+        spawn = multiprocessing.get_context("spawn")
+        pool = ProcessPoolExecutor(processes, mp_context=spawn)
+        try:
+            tasks = [
+                pool.submit(
+                    copy_partition,
+                    self.url,
+                    self.generation,
+                    partition,
+                    pos,
+                    [key for key in self._large if key.partition == partition],
+                )
+                for partition, pos in self.positions.items()
+                if pos
+            ]
+            for task in as_completed(tasks):
+                result = task.result()
+                self.done += result.events
+                self.parked |= result.parked
+                self._say("events")
+        finally:
+            pool.shutdown(wait=True, cancel_futures=True)
+
+    def _fold_large_sessions(self) -> None:
+        for key in self._large:
+            first = 1
+            skips = skipped_by_session(self.connection, key.partition).get(key, _NO_SKIPS)
+            while key not in self.parked:
+                events = self.connection.execute(
+                    statement("archived_chunk"),
+                    {
+                        **key._asdict(),
+                        "first": first,
+                        "pos": self.positions[key.partition],
+                        "count": _CHUNK_EVENTS,
+                    },
+                ).fetchall()
+                if not events:
+                    break
+                first = events[-1][0] + 1
+                with self.connection.transaction():
+                    self._fold_rows({key: events}, {key: skips})
+                self.done += len(events)
+                self._say("large sessions")
+
+    def _fold_since(self, partition: int, upto: int) -> None:
+        first = self.positions.get(partition, 0) + 1
+        last = min(first + _CHUNK_EVENTS - 1, upto)
+        rows = self.connection.execute(
+            statement("archived_since"), {"partition": partition, "first": first, "last": last}
+        )
+        sessions: dict[SessionKey, list[Any]] = {}
+        for row in rows:
+            sessions.setdefault(SessionKey(partition, row[0], row[1]), []).append(row[2:])
+        with self.connection.transaction():
+            self._fold_rows(sessions, skipped_by_session(self.connection, partition))
+        self.positions[partition] = last
+        self.done += last - first + 1
+
+    def _fold_rows(
+        self,
+        sessions: dict[SessionKey, list[Any]],
+        skips: dict[SessionKey, frozenset[int]],
+    ) -> None:
+        """Fold archived events against the tables of the generation, and write what they change."""
+        models = ReadModels(self.connection, self.generation)
+        found = models.heads(sessions)
+        works: list[SessionWork] = []
+        for key, rows in sessions.items():
+            if key in self.parked:
+                continue
+            session = found[key][1]
+            work = SessionWork(key, session, models if session is not None else None)
+            parked = fold_archived(models, work, rows, skips.get(key, _NO_SKIPS))
+            if parked is not None:
+                self.parked[key] = parked
+            works.append(work)
+        with self.connection.pipeline(), self.connection.cursor() as cursor:
+            write_rows(cursor, self.generation, works)
+
+
+class CopiedPartition(NamedTuple):
+    """What `copy_partition` did."""
+
+    events: int
+    parked: dict[SessionKey, Parked]
+
+
+def copy_partition(
+    url: str, generation: int, partition: int, pos: int, left_out: list[SessionKey]
+) -> CopiedPartition:
+    """Fold the sessions of a partition, up to a place in the archive, and copy their rows in."""
+    with (
+        connect_postgres(url, application_name="turnlog replay") as reader,
+        connect_postgres(url, application_name="turnlog replay") as writer,
+    ):
+        writer.execute("SET synchronous_commit = off")
+        copier = _Copier(writer, generation)
+        skips = skipped_by_session(reader, partition)
+        parked: dict[SessionKey, Parked] = {}
+        count = 0
+        models = ReadModels(writer, generation)
+        with reader.transaction(), reader.cursor(name="archive", binary=True) as cursor:
+            cursor.itersize = 1000
+            cursor.execute(
+                statement("archived_partition"),
+                {
+                    "partition": partition,
+                    "pos": pos,
+                    "tenants": [key.tenant for key in left_out],
+                    "sessions": [key.session_id for key in left_out],
+                },
+            )
+            key: SessionKey | None = None
+            events: list[Any] = []
+
+            def finish() -> None:
+                if key is None:
+                    return
+                work = SessionWork(key, None, None)
+                stopped = fold_archived(models, work, events, skips.get(key, _NO_SKIPS))
+                if stopped is not None:
+                    parked[key] = stopped
+                copier.add(work, len(events))
+
+            for row in cursor:
+                if key is None or row[0] != key.tenant or row[1] != key.session_id:
+                    finish()
+                    key, events = SessionKey(partition, row[0], row[1]), []
+                events.append(row[2:])
+                count += 1
+            finish()
+        copier.flush()
+    return CopiedPartition(count, parked)
+
+
+class _Copier:
+    """Collects the rows of folded sessions and copies them in, table by table."""
+
+    def __init__(self, connection: Database, generation: int) -> None:
+        self._connection = connection
+        self._generation = generation
+        self._works: list[SessionWork] = []
+        self._events = 0
+
+    def add(self, work: SessionWork, events: int) -> None:
+        self._works.append(work)
+        self._events += events
+        if self._events >= _FLUSH_EVENTS:
+            self.flush()
+
+    def flush(self) -> None:
+        sessions: list[Session] = [w.session for w in self._works if w.session is not None]
+        tables = {"sessions": [session_row(session) for session in sessions]}
+        tables |= changed_rows(self._works)
+        with self._connection.cursor() as cursor:
+            for table, rows in tables.items():
+                if not rows:
+                    continue
+                with cursor.copy(statement(f"copy_{table}", generation=self._generation)) as stream:
+                    stream.write(copy_lines(rows))
+        self._works = []
+        self._events = 0
+
+
+def fold_archived(
+    models: ReadModels, work: SessionWork, rows: Iterable[Any], skipped: frozenset[int]
+) -> Parked | None:
+    """Fold archive rows (seq, event_id, recorded_at, bytes, repeat_of) of one session; the event at
+    which folding had to stop, if any."""
+    events: list[RecordedEvent] = []
+    stopped: Parked | None = None
+    for row in rows:
+        stored = StoredEvent(row[0], row[1], row[2], row[3])
+        try:
+            events.append(decode_archived(work.key, stored, row[4], skipped))
+        except InvalidEvent as error:
+            stopped = Parked(work.key, stored.seq, stored.event_id, str(error))
+            break
+    return fold_all(models, work, events) or stopped

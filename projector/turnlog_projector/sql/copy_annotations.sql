@@ -1,0 +1,1 @@
+COPY {g}.annotations FROM STDIN

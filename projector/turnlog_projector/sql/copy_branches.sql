@@ -1,0 +1,1 @@
+COPY {g}.branches FROM STDIN

@@ -1,0 +1,1 @@
+COPY {g}.sessions FROM STDIN

@@ -1,0 +1,1 @@
+COPY {g}.titles FROM STDIN

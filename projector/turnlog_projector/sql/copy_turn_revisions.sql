@@ -1,0 +1,1 @@
+COPY {g}.turn_revisions FROM STDIN

@@ -1,0 +1,1 @@
+COPY {g}.turns FROM STDIN

@@ -1,0 +1,1 @@
+SELECT partition, tenant, session_id FROM turnlog.heads WHERE seq > %s

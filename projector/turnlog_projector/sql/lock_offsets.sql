@@ -1,0 +1,1 @@
+SELECT partition FROM turnlog.offsets ORDER BY partition FOR UPDATE
