@@ -1,9 +1,9 @@
 """`turnlog repair --adopt`: go on deliberately with a Redis that is not the one Postgres knows."""
 
 from redis import RedisError
+
 from turnlog_producers.keys import META
 from turnlog_producers.meta import LogMeta, read_meta
-
 from turnlog_projector.database import (
     check_redis,
     check_schema,
@@ -17,8 +17,8 @@ from turnlog_projector.errors import NotReady, ServerUnavailable, WrongLog
 def adopt(redis_url: str, postgres_url: str) -> str:
     """Tie the log in Redis and the database together; says what it did.
 
-    An empty Redis takes the identity that the database knows, and the projector's audit gives it the
-    archived events back. Of a Redis that holds another log, the database takes the identity; the
+    An empty Redis takes the identity that the database knows, and the projector's audit gives it
+    the archived events back. Of a Redis that holds another log, the database takes the identity; the
     sessions of both are merged by the audit. Raises `WrongLog` when the partition counts differ.
     """
     client = connect_redis(redis_url)
