@@ -29,10 +29,11 @@ def audit(projection: Projection, partition: int, *, move_anchor: bool) -> Itera
     had when the audit began: everything before it has been compared session by session.
     """
     [noted] = projection.log.index_ends([partition])
+    behind: dict[SessionKey, int] = {}
     cursor = 0
     while True:
         cursor, heads = projection.log.heads(partition, cursor, _STEP)
-        yield _check_heads(projection, heads)
+        yield _check_heads(projection, heads, None if move_anchor else behind)
         if cursor == 0:
             break
     after = ("", "")
@@ -42,6 +43,10 @@ def audit(projection: Projection, partition: int, *, move_anchor: bool) -> Itera
         if len(keys) < _STEP:
             break
         after = (keys[-1].tenant, keys[-1].session_id)
+    if noted is not None and behind:
+        while projection.offsets[partition].n < noted.n:
+            yield 0
+        yield _check_behind(projection, behind)
     if move_anchor:
         old = projection.offsets[partition]
         new = Offset(0, "", "", old.epoch + 1, old.pos)
@@ -75,18 +80,36 @@ def settle(projection: Projection, key: SessionKey, reason: str) -> None:
     projection.settled.add(key)
 
 
-def _check_heads(projection: Projection, heads: dict[SessionKey, Head]) -> int:
+def _check_heads(
+    projection: Projection, heads: dict[SessionKey, Head], behind: dict[SessionKey, int] | None
+) -> int:
+    """Put sessions right whose head and archive disagree. One that only waits for its projection is
+    noted in `behind`, if given, with the seq that it has to reach."""
     if not heads:
         return 0
     lengths = dict(zip(heads, projection.log.lengths(heads), strict=True))
     archived = {key: found for key, (found, _) in projection.models.heads(heads).items()}
     wrong = 0
     for key, head in heads.items():
-        reason = _fault(head, lengths[key], archived.get(key))
+        known = archived.get(key)
+        reason = _fault(head, lengths[key], known)
+        waits = head.seq > (known.seq if known else 0) and lengths[key] == head.seq - head.base
+        if behind is not None and waits:
+            behind[key] = head.seq
+            continue
         if reason is not None:
             settle(projection, key, reason)
             wrong += 1
     return wrong
+
+
+def _check_behind(projection: Projection, behind: dict[SessionKey, int]) -> int:
+    """Sessions that the projection has passed by: no index entry ever told of their events."""
+    found = projection.models.heads(behind)
+    late = [key for key, seq in behind.items() if key not in found or found[key][0].seq < seq]
+    for key in late:
+        settle(projection, key, "the index did not tell of its newest events")
+    return len(late)
 
 
 def _fault(head: Head, length: int, archived: Archived | None) -> str | None:

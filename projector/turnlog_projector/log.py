@@ -111,6 +111,24 @@ class LogReader:
             pipe.xlen(self.keys(key).stream)
         return pipe.execute()
 
+    def is_sound(self, key: SessionKey, seq: int, event_id: str) -> bool:
+        """Whether stream and head agree, and the stream holds the event at `seq` (or did, before it
+        was trimmed)."""
+        keys = self.keys(key)
+        pipe = self.client.pipeline(transaction=False)
+        pipe.hget(keys.heads, key.field)
+        pipe.xlen(keys.stream)
+        pipe.xrange(keys.stream, min=f"{seq}-0", max=f"{seq}-0")
+        value, length, entries = pipe.execute()
+        if value is None:
+            return False
+        head = Head.parse(value)
+        if length != head.seq - head.base or head.seq < seq:
+            return False
+        if head.base >= seq:
+            return head.seq > seq or head.event_id == event_id
+        return bool(entries) and _stored(entries[0]).event_id == event_id
+
     def have_heads(self, keys: Sequence[SessionKey]) -> list[bool]:
         """Which of the sessions Redis has a head of."""
         pipe = self.client.pipeline(transaction=False)

@@ -29,14 +29,8 @@ from turnlog_schemas.ids import partition_of
 _LOOK_SECONDS = 2.0
 _BACKOFF_SECONDS = (0.1, 0.2, 0.5, 1.0, 2.0)
 _TRANSIENT = (
-    psycopg.OperationalError,
-    psycopg.InterfaceError,
-    psycopg.errors.UndefinedTable,
-    psycopg.errors.InvalidSchemaName,
-    psycopg.errors.SerializationFailure,
-    redis.ConnectionError,
-    redis.TimeoutError,
-    redis.ResponseError,
+    psycopg.Error,
+    redis.RedisError,
     ServerUnavailable,
     OSError,
 )
@@ -56,6 +50,7 @@ class Worker:
         self.stopping = stopping
         self._failures = 0
         self._reason = ""
+        self._run_id = ""
 
     def run(self) -> None:
         while not self.stopping():
@@ -93,12 +88,18 @@ class Worker:
                 projection = Projection(LogReader(client, meta.partitions), connection)
                 leases = Leases(connection, lease_seconds=self.settings.lease_seconds)
                 wakes.subscribe()
-                _Duty(self, projection, leases, wakes).run()
+                _Duty(self, projection, leases, wakes, audit_now=self._restarted(client)).run()
                 leases.release()
         finally:
             wakes.close()
             client.close()
             listener.close()
+
+    def _restarted(self, client: redis.Redis) -> bool:
+        """Whether this is another run of the server than before: it may have lost its newest
+        events."""
+        before, self._run_id = self._run_id, str(client.info("server").get("run_id", ""))
+        return before not in ("", self._run_id)
 
     def works(self) -> None:
         """Note that both servers answer (again)."""
@@ -112,7 +113,13 @@ class _Duty:
     """What a connected worker does, again and again."""
 
     def __init__(
-        self, worker: Worker, projection: Projection, leases: Leases, wakes: Wakes
+        self,
+        worker: Worker,
+        projection: Projection,
+        leases: Leases,
+        wakes: Wakes,
+        *,
+        audit_now: bool,
     ) -> None:
         self.worker = worker
         self.projection = projection
@@ -122,6 +129,7 @@ class _Duty:
         self.dirty: set[int] = set()
         self.audits: dict[int, Iterator[int]] = {}
         self.next_audit: dict[int, float] = {}
+        self._audit_now = audit_now
         self._next_tick = 0.0
         self._next_look = 0.0
 
@@ -166,7 +174,8 @@ class _Duty:
             logger.info("owns %d partitions", len(owned))
             self.projection.reload(owned)
             self.audits = {p: steps for p, steps in self.audits.items() if p in owned}
-            spread = self.worker.settings.audit_seconds
+            spread = 0.0 if self._audit_now else self.worker.settings.audit_seconds
+            self._audit_now = False
             for place, partition in enumerate(sorted(owned - self.owned)):
                 self.next_audit[partition] = now + spread * (place + 1) / max(len(owned), 1)
             self.owned = owned
