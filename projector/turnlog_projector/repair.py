@@ -19,7 +19,8 @@ def adopt(redis_url: str, postgres_url: str) -> str:
 
     An empty Redis takes the identity that the database knows, and the projector's audit gives it
     the archived events back. Of a Redis that holds another log, the database takes the
-    identity; the sessions of both are merged by the audit. Raises `WrongLog` when the partition counts differ.
+    identity; the sessions of both are merged by the audit. Raises `WrongLog` when the partition
+    counts differ.
     """
     client = connect_redis(redis_url)
     with connect_postgres(postgres_url, application_name="turnlog repair") as connection:
