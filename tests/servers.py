@@ -81,9 +81,7 @@ def wait_until(predicate: Callable[[], T], what: str, timeout_s: float = 15.0) -
     deadline = time.monotonic() + timeout_s
     while not (answer := predicate()):
         if time.monotonic() > deadline:
-            raise AssertionError(
-                f"waited {timeout_s:g} s until {what}; the last answer: {answer!r}"
-            )
+            raise AssertionError(_waited(timeout_s, what, answer))
         time.sleep(0.02)
     return answer
 
@@ -95,9 +93,7 @@ async def wait_until_async(
     deadline = time.monotonic() + timeout_s
     while not (answer := await predicate()):
         if time.monotonic() > deadline:
-            raise AssertionError(
-                f"waited {timeout_s:g} s until {what}; the last answer: {answer!r}"
-            )
+            raise AssertionError(_waited(timeout_s, what, answer))
         await asyncio.sleep(0.02)
     return answer
 

