@@ -1,0 +1,38 @@
+# make up          install into .venv and run Turnlog;  ARGS="--port 9000" passes options
+# make test        run all tests but the slow fault tests
+# make test-faults run the tests that kill, pause and cut off real processes
+# make check       linters, types, import rules
+
+PYTHON ?= python3
+ARGS ?=
+BIN := .venv/bin
+STAMP := .venv/.installed
+
+.PHONY: up test test-faults check install
+
+up: $(STAMP)
+	@exec $(BIN)/turnlog up $(ARGS)
+
+test: $(STAMP)
+	$(BIN)/pytest -m "not fault" $(ARGS)
+
+test-faults: $(STAMP)
+	$(BIN)/pytest -m fault $(ARGS)
+
+check: $(STAMP)
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/pyright
+	$(BIN)/lint-imports
+
+install: $(STAMP)
+
+# The stamp is written last: an installation that was broken off is done again.
+$(STAMP): pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+	  echo "Turnlog needs Python 3.11 or later and $(PYTHON) is not: name one that is," \
+	    "such as make PYTHON=python3.12 $(MAKECMDGOALS)" >&2; exit 1; }
+	@test -x $(BIN)/python || { echo "Creating .venv"; $(PYTHON) -m venv .venv; }
+	@echo "Installing Turnlog and its tools into .venv (a minute or two, the first time)"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	@touch $@
