@@ -1,23 +1,29 @@
 # make up          install into .venv and run Turnlog;  ARGS="--port 9000" passes options
 # make test        run all tests but the slow fault tests
 # make test-faults run the tests that kill, pause and cut off real processes
+# make test-oldest run the integration tests on Redis 6.2 and PostgreSQL 15
 # make check       linters, types, import rules
 
 PYTHON ?= python3
 ARGS ?=
 BIN := .venv/bin
 STAMP := .venv/.installed
+# pytest-asyncio warns when this is not said, and a warning is an error in our tests.
+PYTEST := $(BIN)/pytest -o asyncio_default_fixture_loop_scope=function
 
-.PHONY: up test test-faults check install
+.PHONY: up test test-faults test-oldest check install
 
 up: $(STAMP)
 	@exec $(BIN)/turnlog up $(ARGS)
 
 test: $(STAMP)
-	$(BIN)/pytest -m "not fault" $(ARGS)
+	$(PYTEST) -m "not fault" $(ARGS)
 
 test-faults: $(STAMP)
-	$(BIN)/pytest -m fault $(ARGS)
+	$(PYTEST) -m fault $(ARGS)
+
+test-oldest: $(STAMP)
+	TURNLOG_TEST_SERVERS=oldest $(PYTEST) -m integration $(ARGS)
 
 check: $(STAMP)
 	$(BIN)/ruff check
