@@ -7,6 +7,7 @@ so that projection goes on in between.
 
 import logging
 from collections.abc import Iterator
+from contextlib import suppress
 
 from turnlog_producers.head import Head
 from turnlog_projector.batch import Archived, Batch, Offset
@@ -63,21 +64,24 @@ def settle(projection: Projection, key: SessionKey, reason: str) -> None:
     A session that cannot be healed is parked, and the others go on."""
     projection.forget(key)
     projection.load([key])
-    archived = projection.archived(key)
-    if archived.seq:
-        try:
-            session = projection.session(key)
-            heal(projection.log, projection.connection, key, archived, session, reason)
-        except Quarantined as error:
-            park(projection, key, f"quarantined: {error}")
-            projection.settled.add(key)
-            return
+    if not projection.archived(key).seq:
+        # Archived as far as it is whole, its owner is known, should the head have to be made anew.
+        with suppress(StreamBroken):
+            _catch_up(projection, key)
+    archived, session = projection.archived(key), projection.session(key)
     try:
-        while projection.catch_up(key):
-            pass
+        heal(projection.log, projection.connection, key, archived, session, reason)
+        _catch_up(projection, key)
+    except Quarantined as error:
+        park(projection, key, f"quarantined: {error}")
     except StreamBroken as error:
         park(projection, key, f"quarantined: {error.reason}")
     projection.settled.add(key)
+
+
+def _catch_up(projection: Projection, key: SessionKey) -> None:
+    while projection.catch_up(key):
+        pass
 
 
 def _check_heads(
@@ -93,7 +97,8 @@ def _check_heads(
     for key, head in heads.items():
         known = archived.get(key)
         reason = _fault(head, lengths[key], known)
-        waits = head.seq > (known.seq if known else 0) and lengths[key] == head.seq - head.base
+        length, _ = lengths[key]
+        waits = head.seq > (known.seq if known else 0) and length == head.seq - head.base
         if behind is not None and waits:
             behind[key] = head.seq
             continue
@@ -112,16 +117,19 @@ def _check_behind(projection: Projection, behind: dict[SessionKey, int]) -> int:
     return len(late)
 
 
-def _fault(head: Head, length: int, archived: Archived | None) -> str | None:
+def _fault(head: Head, lengths: tuple[int, int], archived: Archived | None) -> str | None:
+    length, known = lengths
     if length != head.seq - head.base:
         return f"the stream holds {length} events, its head counts {head.seq - head.base}"
+    if length != known:
+        return f"the stream holds {length} events, their ids are {known}"
     if archived is None:
         return "not archived yet"
     if head.seq < archived.seq:
         return f"Redis is at seq {head.seq}, the archive at {archived.seq}"
     if head.seq > archived.seq:
         return f"the archive is at seq {archived.seq}, Redis at {head.seq}"
-    if head.event_id != archived.event_id:
+    if (head.event_id, head.recorded_at) != (archived.event_id, archived.recorded_at):
         return f"event {head.seq} is another one than the archived"
     return None
 

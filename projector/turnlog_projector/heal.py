@@ -3,6 +3,9 @@
 Redis comes back without its newest events after a crash without fsync, from an older copy, or as a
 replica that was behind; new events may then have taken the same seqs. The archived ones keep their
 seqs, because people have seen them; the newer ones move behind them.
+
+The same event is one with the same id and the same recorded_at: a lost event that was sent again
+may have got its old seq back behind others that were not there before.
 """
 
 import logging
@@ -49,7 +52,7 @@ def heal(
     Reports it as a row of `turnlog.healings` and one line in the log. Raises `Quarantined` when
     even the last event that both share turns out to be another one.
     """
-    if log.is_sound(key, archived.seq, archived.event_id):
+    if log.is_sound(key, archived.seq, archived.event_id, archived.recorded_at):
         return Healing(0, 0, 0)
     common = _last_common(log, connection, key, archived)
     events = _newest_archived(connection, key, archived.seq)
@@ -64,8 +67,10 @@ def heal(
         key.partition,
         archived.seq,
         archived.event_id,
+        archived.recorded_at,
         common.seq if common else 0,
         common.event_id if common else "",
+        common.recorded_at if common else 0,
         owner,
         flags or "-",
     ]
@@ -118,9 +123,9 @@ def _last_common(
         rows = connection.execute(
             statement("archived_ids"), {**key._asdict(), "first": stored[-1].seq, "last": upto}
         )
-        ids = {row[0]: row[1] for row in rows}
+        known = {row[0]: (row[1], row[2]) for row in rows}
         for event in stored:
-            if ids.get(event.seq) == event.event_id:
+            if known.get(event.seq) == (event.event_id, event.recorded_at):
                 return event
         upto = stored[-1].seq - 1
     return None

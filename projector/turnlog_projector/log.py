@@ -104,30 +104,38 @@ class LogReader:
         reply = self.client.xrevrange(self.keys(key).stream, max=f"{upto}-0", count=count)
         return [_stored(raw) for raw in cast(list[RawEntry], reply)]
 
-    def lengths(self, keys: Iterable[SessionKey]) -> list[int]:
-        """How many entries each stream has."""
+    def lengths(self, keys: Iterable[SessionKey]) -> list[tuple[int, int]]:
+        """How many entries each stream has, and how many event ids are known of it; the append
+        script keeps both the same."""
         pipe = self.client.pipeline(transaction=False)
         for key in keys:
-            pipe.xlen(self.keys(key).stream)
-        return pipe.execute()
+            names = self.keys(key)
+            pipe.xlen(names.stream)
+            pipe.hlen(names.ids)
+        replies: list[int] = pipe.execute()
+        return list(zip(replies[::2], replies[1::2], strict=True))
 
-    def is_sound(self, key: SessionKey, seq: int, event_id: str) -> bool:
-        """Whether stream and head agree, and the stream holds the event at `seq` (or did, before it
-        was trimmed)."""
+    def is_sound(self, key: SessionKey, seq: int, event_id: str, recorded_at: int) -> bool:
+        """Whether stream, ids and head agree, and the stream holds the event at `seq` (or did,
+        before it was trimmed). With `seq` 0 nothing of the session is known yet."""
         keys = self.keys(key)
         pipe = self.client.pipeline(transaction=False)
         pipe.hget(keys.heads, key.field)
         pipe.xlen(keys.stream)
+        pipe.hlen(keys.ids)
         pipe.xrange(keys.stream, min=f"{seq}-0", max=f"{seq}-0")
-        value, length, entries = pipe.execute()
+        value, length, known, entries = pipe.execute()
         if value is None:
-            return False
+            return seq == 0 and length == 0
         head = Head.parse(value)
-        if length != head.seq - head.base or head.seq < seq:
+        if not length == known == head.seq - head.base or head.seq < seq:
             return False
         if head.base >= seq:
-            return head.seq > seq or head.event_id == event_id
-        return bool(entries) and _stored(entries[0]).event_id == event_id
+            return head.seq > seq or seq == 0 or head.event_id == event_id
+        if not entries:
+            return False
+        stored = _stored(entries[0])
+        return (stored.event_id, stored.recorded_at) == (event_id, recorded_at)
 
     def have_heads(self, keys: Sequence[SessionKey]) -> list[bool]:
         """Which of the sessions Redis has a head of."""

@@ -8,6 +8,7 @@ neither lose an event nor write one twice.
 import logging
 from collections import OrderedDict
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 
 from turnlog_projector.batch import Archived, Batch, LostPartition, Offset, Parked
 from turnlog_projector.database import Database, scalar
@@ -15,6 +16,7 @@ from turnlog_projector.log import IndexEntry, LogReader, SessionKey, StoredEvent
 from turnlog_projector.readmodels import ReadModels
 from turnlog_projector.repeats import find_repeats
 from turnlog_projector.sqlfiles import statement
+from turnlog_projector.tables import columns
 from turnlog_projector.work import SessionWork
 from turnlog_schemas.codec import RecordedEvent, decode
 from turnlog_schemas.errors import InvalidEvent
@@ -67,11 +69,12 @@ class Projection:
         self._sessions.clear()
         self.settled.clear()
         with self.connection.transaction():
-            # The flip locks the offsets before it changes `active`, and raises their epochs: so a
-            # generation that is read here too early fails at the first compare-and-set.
-            generation = scalar(self.connection, "SELECT generation FROM turnlog.active")
+            # Offsets first: a flip raises their epochs as it changes `active`. One in between
+            # leaves old epochs here, which fail at the first compare-and-set; the other way round,
+            # rows would go into the generation that was left.
             rows = self.connection.execute(statement("load_offsets"), (list(partitions),))
             self.offsets = {row[0]: Offset(*row[1:]) for row in rows}
+            generation = scalar(self.connection, "SELECT generation FROM turnlog.active")
         self.models = ReadModels(self.connection, generation)
 
     def project(self, partitions: Sequence[int]) -> tuple[int, set[int]]:
@@ -85,9 +88,11 @@ class Projection:
             return 0, more
         settled = self.settled & {e.key(p) for p, entries in plans.items() for e in entries}
         for key in settled:
-            # What these entries tell is in the stream by now, so this projects all of it.
-            while self.catch_up(key):
-                pass
+            # What these entries tell is in the stream by now, so this projects all of it; where it
+            # is still broken, the session has just been parked for that.
+            with suppress(StreamBroken):
+                while self.catch_up(key):
+                    pass
         batch = Batch(self.generation)
         ends: dict[SessionKey, IndexEntry] = {}
         for partition, entries in plans.items():
@@ -260,8 +265,10 @@ class Projection:
         return entries[1:]
 
     def _check_chains(self, plans: dict[int, list[IndexEntry]], settled: set[SessionKey]) -> None:
-        """Each entry must go on from where its session is archived, or from the entry before it."""
+        """Each entry must go on from where its session is archived, or from the entry before it;
+        one that tells of what is archived already must tell the same."""
         reached: dict[SessionKey, tuple[int, str]] = {}
+        told: list[tuple[SessionKey, IndexEntry]] = []
         for partition, entries in plans.items():
             for entry in entries:
                 key = entry.key(partition)
@@ -277,6 +284,22 @@ class Projection:
                     raise StreamBroken(key, f"event {seq} is another one")
                 if entry.end > seq:
                     reached[key] = (entry.end, entry.last)
+                elif entry.end < archived.seq:
+                    told.append((key, entry))
+        self._check_told(told)
+
+    def _check_told(self, told: list[tuple[SessionKey, IndexEntry]]) -> None:
+        """Index entries of events that are archived under later ones: sent again by a healing, or
+        by a Redis that lost its newest events and has given their seqs to others."""
+        if not told:
+            return
+        rows = self.connection.execute(
+            statement("archived_at"), columns([(*key, entry.end) for key, entry in told], 4)
+        )
+        archived = {(SessionKey(*row[:3]), row[3]): row[4] for row in rows}
+        for key, entry in told:
+            if archived.get((key, entry.end)) != entry.last:
+                raise StreamBroken(key, f"event {entry.end} is another one")
 
     def _check_tail(
         self,

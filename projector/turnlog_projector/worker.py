@@ -128,6 +128,9 @@ class _Duty:
         self.owned: set[int] = set()
         self.dirty: set[int] = set()
         self.audits: dict[int, Iterator[int]] = {}
+        self.without_anchor: set[int] = set()
+        """Audited because the index lost the anchor: nothing to project from until that is done.
+        During any other audit projection goes on, and the audit waits for it."""
         self.next_audit: dict[int, float] = {}
         self._audit_now = audit_now
         self._next_tick = 0.0
@@ -174,6 +177,7 @@ class _Duty:
             logger.info("owns %d partitions", len(owned))
             self.projection.reload(owned)
             self.audits = {p: steps for p, steps in self.audits.items() if p in owned}
+            self.without_anchor &= owned
             spread = 0.0 if self._audit_now else self.worker.settings.audit_seconds
             self._audit_now = False
             for place, partition in enumerate(sorted(owned - self.owned)):
@@ -189,16 +193,16 @@ class _Duty:
         for partition, end in zip(partitions, ends, strict=True):
             offset = self.projection.offsets[partition]
             if end is None:
-                if offset.n and partition not in self.audits:
+                if offset.n and partition not in self.without_anchor:
                     self._start_audit(partition, move_anchor=True)
             elif (end.n, end.session, end.last) != (offset.n, offset.session, offset.event_id):
                 self.dirty.add(partition)
         self._next_look = now + _LOOK_SECONDS
 
     def _project(self) -> None:
-        partitions = sorted((self.dirty & self.owned) - self.audits.keys())
+        partitions = sorted((self.dirty & self.owned) - self.without_anchor)
         if not partitions:
-            self.dirty -= self.audits.keys()
+            self.dirty -= self.without_anchor
             return
         try:
             _, more = self.projection.project(partitions)
@@ -220,8 +224,12 @@ class _Duty:
         self.dirty.add(key.partition)
 
     def _start_audit(self, partition: int, *, move_anchor: bool) -> None:
-        self.dirty.discard(partition)
         self.audits[partition] = audit(self.projection, partition, move_anchor=move_anchor)
+        if move_anchor:
+            self.dirty.discard(partition)
+            self.without_anchor.add(partition)
+        else:
+            self.dirty.add(partition)
 
     def _step_audits(self, now: float) -> None:
         """One step of each audit under way; start those that are due."""
@@ -231,11 +239,10 @@ class _Duty:
                 self._start_audit(partition, move_anchor=False)
         for partition, steps in list(self.audits.items()):
             try:
-                next(steps)
-            except StopIteration:
-                del self.audits[partition]
-                self.dirty.add(partition)
+                if next(steps, None) is not None:
+                    continue
             except LostPartition as error:
                 logger.info("%s", error)
-                del self.audits[partition]
-                self.dirty.add(partition)
+            del self.audits[partition]
+            self.without_anchor.discard(partition)
+            self.dirty.add(partition)

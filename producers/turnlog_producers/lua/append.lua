@@ -21,7 +21,7 @@ Returns {recorded_at ms, last seq, {seq of each event}, {1 for each event that w
       ERASED   <session> is erased
       NOT_OWNER <session> belongs to another user
       CONFLICT <expected> <actual>
-      LOST     <session> <expected entries> <entries>: stream and heads disagree
+      LOST     <session> <expected entries> <entries>: stream, ids and heads disagree
 Publishes "<p>" on turnlog:wake when events were written, "<p> <session>" when LOST.
 
 A head is "<seq> <base> <t> <event_id> <flags> <owner>": the last event's seq, the seq before the
@@ -89,6 +89,7 @@ if expected ~= '' and tonumber(expected) ~= seq then
   return redis.error_reply('CONFLICT ' .. expected .. ' ' .. int(seq))
 end
 local length = redis.call('XLEN', stream)
+if length == seq - base then length = redis.call('HLEN', ids) end
 if length ~= seq - base then
   redis.call('PUBLISH', 'turnlog:wake', partition .. ' ' .. session) -- so that it is healed at once
   return redis.error_reply('LOST ' .. session .. ' ' .. int(seq - base) .. ' ' .. int(length))
@@ -123,7 +124,17 @@ redis.call('HSET', heads, session,
 local newest = redis.call('XREVRANGE', index, '+', '-', 'COUNT', 1)
 local n = 1
 if newest[1] then n = tonumber(string.match(newest[1][1], '^%d+')) + 1 end
-redis.call('XADD', index, int(n) .. '-0', 'session', session, 'from', int(from),
-  'count', int(seq - from + 1), 'prev', before, 'last', last_id, 'size', int(size))
+local function tell(n)
+  return redis.pcall('XADD', index, int(n) .. '-0', 'session', session, 'from', int(from),
+    'count', int(seq - from + 1), 'prev', before, 'last', last_id, 'size', int(size))
+end
+-- The index still knows the ID of a last entry that somebody has deleted.
+if tell(n).err then
+  local info = redis.call('XINFO', 'STREAM', index)
+  for i = 1, #info, 2 do
+    if info[i] == 'last-generated-id' then n = tonumber(string.match(info[i + 1], '^%d+')) + 1 end
+  end
+  tell(n)
+end
 redis.call('PUBLISH', 'turnlog:wake', partition)
 return {recorded_at, seq, seqs, repeats}

@@ -11,11 +11,13 @@ ARGV  1 session        <tenant>:<session>
       2 partition      published to wake the projectors
       3 archived_seq   seq of the last archived event
       4 archived_id    its event_id
-      5 common_seq     the last seq at which stream and archive hold the same event; 0 = none
-      6 common_id      the event_id there; '' = none
-      7 owner          user_id as the read models know it; '' = none
-      8 flags          '-' or letters, as in a head
-      9.. three an archived event, seqs without gap, the last one archived_seq: event_id, t, bytes
+      5 archived_t     its recorded_at
+      6 common_seq     the last seq at which stream and archive hold the same event; 0 = none
+      7 common_id      the event_id there; '' = none
+      8 common_t       the recorded_at there
+      9 owner          user_id as the read models know it; '' = none
+      10 flags         '-' or letters, as in a head; e = the tombstone is archived
+      11.. three an archived event, seqs without gap, the last one archived_seq: event_id, t, bytes
 
 Returns {restored, moved, lost}: events written again, events that got another seq, seqs that the head
       counted but nobody has any more; {0, 0, 0} when the stream turned out to be sound.
@@ -24,9 +26,10 @@ Returns {restored, moved, lost}: events written again, events that got another s
 ]]
 local heads, index, stream, ids = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
 local session, partition = ARGV[1], ARGV[2]
-local archived_seq, archived_id = tonumber(ARGV[3]), ARGV[4]
-local common_seq, common_id = tonumber(ARGV[5]), ARGV[6]
-local owner, flags = ARGV[7], ARGV[8]
+local archived_seq, archived_id, archived_t = tonumber(ARGV[3]), ARGV[4], ARGV[5]
+local common_seq, common_id, common_t = tonumber(ARGV[6]), ARGV[7], ARGV[8]
+local owner, flags = ARGV[9], ARGV[10]
+local erased = string.find(flags, 'e', 1, true)
 
 local function int(number)
   return string.format('%.0f', number)
@@ -46,23 +49,29 @@ if head then
   if owner == '' then owner = f end
 end
 
-local entry = redis.call('XRANGE', stream, int(archived_seq) .. '-0', int(archived_seq) .. '-0')
+-- The same event is one with the same id and t: a lost one that was sent again may have got its old
+-- seq back, behind others.
+local function holds(at, event_id, recorded_at)
+  local entry = redis.call('XRANGE', stream, int(at) .. '-0', int(at) .. '-0')[1]
+  return entry and entry[2][4] == event_id and entry[2][6] == recorded_at
+end
+
 local length = redis.call('XLEN', stream)
-if entry[1] and entry[1][2][4] == archived_id and length == head_seq - base then
+if length == head_seq - base and length == redis.call('HLEN', ids)
+    and (archived_seq == 0 or holds(archived_seq, archived_id, archived_t)) then
   return {0, 0, 0}
 end
 if common_seq > 0 then
-  local common = redis.call('XRANGE', stream, int(common_seq) .. '-0', int(common_seq) .. '-0')
-  if not common[1] or common[1][2][4] ~= common_id then
+  if not holds(common_seq, common_id, common_t) then
     return redis.error_reply('FORKED ' .. session .. ' at ' .. int(common_seq))
   end
 end
 
-local given = (#ARGV - 8) / 3
+local given = (#ARGV - 10) / 3
 local archived = {}
-for i = 1, given do archived[ARGV[6 + 3 * i]] = true end
+for i = 1, given do archived[ARGV[8 + 3 * i]] = true end
 local rest = {}
-if not string.find(flags, 'e', 1, true) then -- nothing is added again behind a tombstone
+if not erased then -- nothing is added again behind a tombstone; one in the rest is the last of it
   for _, item in ipairs(redis.call('XRANGE', stream, '(' .. int(common_seq) .. '-0', '+')) do
     if not archived[item[2][4]] then rest[#rest + 1] = item end
   end
@@ -79,7 +88,7 @@ local function add(event_id, at, bytes)
   redis.call('HSET', ids, event_id, int(seq))
 end
 for i = 1, given do
-  add(ARGV[6 + 3 * i], ARGV[7 + 3 * i], ARGV[8 + 3 * i])
+  add(ARGV[8 + 3 * i], ARGV[9 + 3 * i], ARGV[10 + 3 * i])
 end
 local moved = 0
 for _, item in ipairs(rest) do
@@ -97,9 +106,17 @@ end
 local newest = redis.call('XREVRANGE', index, '+', '-', 'COUNT', 1)
 local n = 1
 if newest[1] then n = tonumber(string.match(newest[1][1], '^%d+')) + 1 end
-if seq > common_seq then
-  redis.call('XADD', index, int(n) .. '-0', 'session', session, 'from', int(common_seq + 1),
+local function tell(n)
+  return redis.pcall('XADD', index, int(n) .. '-0', 'session', session, 'from', int(common_seq + 1),
     'count', int(seq - common_seq), 'prev', common_id, 'last', last_id, 'size', '0')
+end
+if seq > common_seq and tell(n).err then
+  -- The index still knows the ID of a last entry that somebody has deleted.
+  local info = redis.call('XINFO', 'STREAM', index)
+  for i = 1, #info, 2 do
+    if info[i] == 'last-generated-id' then n = tonumber(string.match(info[i + 1], '^%d+')) + 1 end
+  end
+  tell(n)
 end
 redis.call('PUBLISH', 'turnlog:wake', partition)
 return {math.max(archived_seq - common_seq, 0), moved, math.max(head_seq - seq, 0)}
