@@ -45,6 +45,11 @@ class Unavailable(TurnlogError):
     """Redis did not answer, or cannot write now. The event may or may not be in the log: resend the
     identical call, with the same event ids, and it is never written twice."""
 
+    def __init__(self, message: str, *, event_ids: tuple[str, ...] = ()) -> None:
+        super().__init__(message)
+        self.event_ids = event_ids
+        """Of the events whose fate is unknown: pass them as `event_id=` when resending."""
+
 
 class LogDamaged(TurnlogError):
     """The stream in Redis is shorter than its head says. Nothing was written."""

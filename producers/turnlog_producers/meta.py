@@ -5,7 +5,6 @@ from uuid import uuid4
 
 from pydantic_core import from_json, to_json
 from redis import Redis
-from redis.asyncio import Redis as AsyncRedis
 
 from turnlog_producers.errors import Misconfigured
 from turnlog_producers.keys import META
@@ -56,13 +55,3 @@ def ensure_meta(client: Redis, *, partitions: int | None = None) -> LogMeta:
         found = read_meta(client)
         assert found is not None
     return check_partitions(found, partitions)
-
-
-async def ensure_meta_async(client: AsyncRedis, *, partitions: int | None = None) -> LogMeta:
-    """`ensure_meta`, asynchronously."""
-    value: bytes | str | None = await client.get(META)
-    if value is None:
-        await client.set(META, new_meta(partitions).format(), nx=True)
-        value = await client.get(META)
-    assert value is not None
-    return check_partitions(LogMeta.parse(value), partitions)

@@ -43,9 +43,7 @@ if head then
   seq, base, t, last_id, flags, head_owner = tonumber(a), tonumber(b), tonumber(c), d, e, f
 end
 
-if string.find(flags, 'e', 1, true) then
-  return redis.error_reply('ERASED ' .. session .. ' is erased')
-end
+local erased = string.find(flags, 'e', 1, true)
 if head and as_user ~= '' and head_owner ~= as_user then
   return redis.error_reply('NOT_OWNER ' .. session .. ' belongs to another user')
 end
@@ -58,7 +56,8 @@ local count = (#ARGV - 7) / 3
 local seqs, repeats, fresh, given = {}, {}, {}, {}
 local next_seq = seq
 local started = string.find(flags, 's', 1, true)
-if not started and start_id ~= '' then
+if head then given[last_id] = seq end -- known even where ids are gone: erased, cold
+if not started and not erased and start_id ~= '' then
   next_seq = next_seq + 1
   fresh[1] = 5 -- so that the loop below finds id, mark and bytes at 6, -, 7
   given[start_id] = next_seq
@@ -84,6 +83,9 @@ end
 
 if #fresh == 0 then
   return {int(t), seq, seqs, repeats}
+end
+if erased then
+  return redis.error_reply('ERASED ' .. session .. ' is erased')
 end
 if expected ~= '' and tonumber(expected) ~= seq then
   return redis.error_reply('CONFLICT ' .. expected .. ' ' .. int(seq))
