@@ -8,33 +8,34 @@ and is asked again of that one when it was made for another.
 """
 
 from collections.abc import Callable, Mapping
-from typing import Any, Generic, NamedTuple, TypeVar
+from typing import Any, Generic, NamedTuple, TypeVar, cast
 
 import psycopg
 from psycopg.types.numeric import Int8
 
+from turnlog_api.rows import Rows
 from turnlog_api.scope import Scope
 from turnlog_api.statements import sql
 from turnlog_projector.errors import NotReady
+from turnlog_schemas import times
 from turnlog_schemas.rows import LAST_SEQ
 
 T = TypeVar("T")
 
 MAX_LIMIT = 1000
 DEFAULT_LIMIT = 100
-NOTHING = b""
 MOVED = (psycopg.errors.UndefinedTable, psycopg.errors.InvalidSchemaName)
 """What a statement meets whose generation was dropped, or a database without our schema."""
 
 
 class Query(NamedTuple, Generic[T]):
-    """A statement of sql/, with its parts and parameters, and what its one row means. The first
-    column of the row is the generation that was active."""
+    """A statement of sql/, with its parts and parameters, and what its rows mean. There is always
+    one; its first column is the generation that was active."""
 
     name: str
     parts: frozenset[str]
     params: Mapping[str, Any]
-    read: Callable[[tuple[Any, ...]], T]
+    read: Callable[[Rows], T]
 
 
 class SessionAnswer(NamedTuple):
@@ -92,9 +93,11 @@ class Window(NamedTuple):
 def session(scope: Scope, session_id: str) -> Query[SessionAnswer | None]:
     """One session; None when there is none that the caller may read."""
 
-    def read(row: tuple[Any, ...]) -> SessionAnswer | None:
-        _, seq, event_id, body = row
-        return None if seq is None else SessionAnswer(seq, event_id, body)
+    def read(rows: Rows) -> SessionAnswer | None:
+        seq, event_id, body = rows.number(0, 1), rows.text(0, 2), rows.raw(0, 3)
+        if seq is None or event_id is None or body is None:
+            return None
+        return SessionAnswer(seq, event_id, body)
 
     return Query("session", _parts(scope), _params(scope, session_id=session_id), read)
 
@@ -114,9 +117,14 @@ def sessions_page(
     if scope.user_id is not None and filters.user_id is None:
         parts |= {"own_and_shared"}
 
-    def read(row: tuple[Any, ...]) -> SessionsPage:
-        _, items, more, updated_at, session_id = row
-        return SessionsPage(items or NOTHING, (updated_at, session_id) if more else None)
+    def read(rows: Rows) -> SessionsPage:
+        if rows.raw(0, 3) is None:
+            return SessionsPage(b"", None)
+        following = None
+        if rows.count > limit:
+            updated_at, session_id = rows.text(limit - 1, 1), rows.text(limit - 1, 2)
+            following = (times.normalise(cast(str, updated_at)), cast(str, session_id))
+        return SessionsPage(rows.joined(3, limit=limit), following)
 
     return Query("sessions_page", parts, _params(scope, limit=Int8(limit), **given), read)
 
@@ -124,41 +132,43 @@ def sessions_page(
 def turns_page(scope: Scope, session_id: str, window: Window) -> Query["TurnsPage | None"]:
     """Turns of a session with one branch; None when there is no session that the caller may read.
 
-    Raises `HasBranches` (and the answer is that of `branch_page`) when the session has several.
+    Reading the answer raises `HasBranches` when the session has several: ask `branch_page`.
     """
 
-    def read(row: tuple[Any, ...]) -> TurnsPage | None:
-        _, seq, event_id, branches, total_count, items, more, last_seq = row
-        if seq is None:
-            return None
-        if branches > 1:
+    def read(rows: Rows) -> TurnsPage | None:
+        if (rows.number(0, 3) or 0) > 1:
             raise HasBranches
-        return TurnsPage(seq, event_id, items or NOTHING, total_count, last_seq if more else None)
+        return _read_page(rows, window.limit)
 
     if window.branch is not None:
         return branch_page(scope, session_id, window)
-    return Query(
-        "turns_page", _window_parts(scope, window), _window(scope, session_id, window), read
-    )
+    params = _window(scope, session_id, window)
+    return Query("turns_page", _window_parts(scope, window), params, read)
 
 
 def branch_page(scope: Scope, session_id: str, window: Window) -> Query["TurnsPage | None"]:
     """Turns of one branch of a session; None when there is no session that the caller may read."""
 
-    def read(row: tuple[Any, ...]) -> TurnsPage | None:
-        _, seq, event_id, branch_id, total_count, items, more, last_seq = row
-        if seq is None:
-            return None
-        found = branch_id is not None or window.branch is None
-        return TurnsPage(
-            seq, event_id, items or NOTHING, total_count or 0, last_seq if more else None, found
-        )
+    def read(rows: Rows) -> TurnsPage | None:
+        page = _read_page(rows, window.limit)
+        if page is not None and window.branch is not None and rows.raw(0, 3) is None:
+            return page._replace(branch_found=False)
+        return page
 
     parts = _window_parts(scope, window) | {"shown" if window.branch is None else "branch"}
     params = _window(scope, session_id, window)
     if window.branch is not None:
         params["branch"] = window.branch
     return Query("turns_page_branch", parts, params, read)
+
+
+def _read_page(rows: Rows, limit: int) -> TurnsPage | None:
+    seq, event_id = rows.number(0, 1), rows.text(0, 2)
+    if seq is None or event_id is None:
+        return None
+    items = b"" if rows.raw(0, 6) is None else rows.joined(6, limit=limit)
+    last_seq = rows.number(limit - 1, 5) if rows.count > limit else None
+    return TurnsPage(seq, event_id, items, rows.number(0, 4) or 0, last_seq)
 
 
 class HasBranches(Exception):
@@ -198,12 +208,14 @@ def fetch(connection: psycopg.Connection[Any], query: Query[T]) -> T:
     generation = active_generation(connection)
     while True:
         text = sql(query.name, generation, query.parts)
+        rows: Rows | None = None
         try:
-            row = connection.execute(text, query.params).fetchone()
+            result = connection.execute(text, query.params).pgresult
+            rows = Rows(result) if result is not None else None
         except MOVED:
-            row = None
-        if row is not None and row[0] == generation:
-            return query.read(row)
+            rows = None
+        if rows is not None and rows.count and rows.number(0, 0) == generation:
+            return query.read(rows)
         generation = active_generation(connection)
 
 

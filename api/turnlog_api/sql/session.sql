@@ -3,7 +3,7 @@ SELECT
     a.generation,
     s.seq,
     s.event_id,
-    convert_to(s.body, 'UTF8')
+    s.body
 FROM turnlog.active AS a
 LEFT JOIN {g}.sessions AS s
     ON {seen}

@@ -1,4 +1,5 @@
--- A page of the turns of one branch: the shown one, or the one that is named. Always one row.
+-- A page of the turns of one branch, the shown one or the one that is named, and one turn more. The
+-- first columns are the same in every row; without a turn there is one row.
 -- A history is a few ranges of seq, one a branch of its path; each is read by the primary key.
 SELECT
     a.generation,
@@ -6,9 +7,8 @@ SELECT
     s.event_id,
     b.branch_id,
     totals.total_count,
-    page.items,
-    page.found > %(limit)s,
-    page.last_seq
+    page.seq,
+    page.body
 FROM turnlog.active AS a
 LEFT JOIN {g}.sessions AS s
     ON {seen}
@@ -22,41 +22,6 @@ LEFT JOIN {g}.branches AS b
     AND b.session_id = s.session_id
     AND b.branch_id = tip.branch_id --? shown
     AND b.branch_id = %(branch)s --? branch
-LEFT JOIN LATERAL (
-    SELECT
-        convert_to(string_agg(body, ',') FILTER (WHERE place <= %(limit)s), 'UTF8') AS items,
-        count(*) AS found,
-        max(seq) FILTER (WHERE place = %(limit)s) AS last_seq
-    FROM (
-        SELECT
-            t.body,
-            t.seq,
-            row_number() OVER (ORDER BY t.seq) AS place --? asc
-            row_number() OVER (ORDER BY t.seq DESC) AS place --? desc
-        FROM jsonb_array_elements(b.body::jsonb -> 'path') AS step
-        JOIN {g}.branches AS p
-            ON p.tenant = %(tenant)s
-            AND p.session_id = %(session_id)s
-            AND p.branch_id = step ->> 0
-        CROSS JOIN LATERAL (
-            SELECT t.body, t.seq
-            FROM {g}.turns AS t
-            WHERE t.tenant = %(tenant)s
-                AND t.session_id = %(session_id)s
-                AND t.seq > greatest(s.floor, %(after)s::bigint, p.first_seq - 1)
-                AND t.seq < least(%(before)s::bigint, (step ->> 1)::bigint + 1)
-                AND t.branch_id = step ->> 0
-                AND t.status <> 'retracted' --? visible
-            ORDER BY t.seq --? asc
-            ORDER BY t.seq DESC --? desc
-            LIMIT %(limit)s::bigint + 1
-        ) AS t
-        ORDER BY t.seq --? asc
-        ORDER BY t.seq DESC --? desc
-        LIMIT %(limit)s::bigint + 1
-    ) AS found
-) AS page
-    ON b.branch_id IS NOT NULL
 LEFT JOIN LATERAL (
     SELECT count(*) AS total_count
     FROM jsonb_array_elements(b.body::jsonb -> 'path') AS step
@@ -72,5 +37,30 @@ LEFT JOIN LATERAL (
         AND t.branch_id = step ->> 0
         AND t.status <> 'retracted'
 ) AS totals
+    ON b.branch_id IS NOT NULL
+LEFT JOIN LATERAL (
+    SELECT t.seq, t.body
+    FROM jsonb_array_elements(b.body::jsonb -> 'path') AS step
+    JOIN {g}.branches AS p
+        ON p.tenant = %(tenant)s
+        AND p.session_id = %(session_id)s
+        AND p.branch_id = step ->> 0
+    CROSS JOIN LATERAL (
+        SELECT t.seq, t.body
+        FROM {g}.turns AS t
+        WHERE t.tenant = %(tenant)s
+            AND t.session_id = %(session_id)s
+            AND t.seq > greatest(s.floor, %(after)s::bigint, p.first_seq - 1)
+            AND t.seq < least(%(before)s::bigint, (step ->> 1)::bigint + 1)
+            AND t.branch_id = step ->> 0
+            AND t.status <> 'retracted' --? visible
+        ORDER BY t.seq --? asc
+        ORDER BY t.seq DESC --? desc
+        LIMIT %(limit)s::bigint + 1
+    ) AS t
+    ORDER BY t.seq --? asc
+    ORDER BY t.seq DESC --? desc
+    LIMIT %(limit)s::bigint + 1
+) AS page
     ON b.branch_id IS NOT NULL
 WHERE a.only_row

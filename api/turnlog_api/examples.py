@@ -1,0 +1,80 @@
+"""Examples for the documentation."""
+
+from typing import Any
+
+SESSION: dict[str, Any] = {
+    "session_id": "s-42",
+    "user_id": "u-1",
+    "project": "sales",
+    "title": "How is revenue by region?",
+    "title_source": "turn",
+    "visibility": "private",
+    "created_at": "2026-01-31T12:00:00.000000Z",
+    "updated_at": "2026-01-31T12:00:02.481000Z",
+    "turn_count": 2,
+    "last_turn": {
+        "role": "assistant",
+        "preview": "North leads with 41 %.",
+        "at": "2026-01-31T12:00:02.481000Z",
+    },
+    "usage": {"input_tokens": 31, "output_tokens": 9},
+    "branch_id": "main",
+    "archived": False,
+    "pinned": False,
+    "deleted": False,
+    "metadata": {"channel": "web"},
+    "seq": 3,
+}
+
+TURN: dict[str, Any] = {
+    "turn_id": "0198c0de-7a11-7000-8000-000000000001",
+    "seq": 3,
+    "role": "assistant",
+    "content": "North leads with 41 %.",
+    "name": None,
+    "tool_calls": None,
+    "tool_call_id": None,
+    "artifacts": [{"id": "a-1", "kind": "chart", "mime": "image/svg+xml", "url": "/charts/1.svg"}],
+    "model": "m-large",
+    "usage": {"input_tokens": 31, "output_tokens": 9},
+    "response_time_ms": 812.0,
+    "parent_turn_id": "0198c0de-7a11-7000-8000-000000000000",
+    "branch_id": "main",
+    "status": "complete",
+    "reason": None,
+    "edited": False,
+    "annotations": [],
+    "actor": {"kind": "service", "id": "chat-backend"},
+    "at": "2026-01-31T12:00:02.481000Z",
+    "recorded_at": "2026-01-31T12:00:02.482000Z",
+    "metadata": None,
+}
+
+SESSION_PAGE: dict[str, Any] = {"items": [SESSION], "next_cursor": None, "has_more": False}
+TURN_PAGE: dict[str, Any] = {
+    "items": [TURN],
+    "next_cursor": "eyJzZXNzaW9uX2lkIjoicy00MiIsInNlcSI6M30",
+    "has_more": True,
+    "total_count": 2,
+}
+SESSION_IN: dict[str, Any] = {
+    "session_id": "s-42",
+    "project": "sales",
+    "metadata": {"channel": "web"},
+}
+SESSION_PATCH: dict[str, Any] = {"title": "Revenue by region", "pinned": True}
+TURN_IN: dict[str, Any] = {"role": "user", "content": "How is revenue by region?"}
+WRITTEN: dict[str, Any] = {
+    "session_id": "s-42",
+    "seq": 2,
+    "event_id": "0198c0de-7a11-7000-8000-00000000000a",
+    "turn_id": "0198c0de-7a11-7000-8000-000000000000",
+    "repeat": False,
+}
+PROBLEM: dict[str, Any] = {
+    "type": "urn:turnlog:problem:not-found",
+    "title": "There is nothing here",
+    "status": 404,
+    "detail": "there is no such session, or it is not yours to see",
+    "request_id": "0198c0de-7a11-7000-8000-0000000000ff",
+}

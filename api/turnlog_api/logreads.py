@@ -1,0 +1,78 @@
+"""What the API reads of the log: heads, stream entries, ends of the index."""
+
+import asyncio
+from typing import Any, cast
+
+from pydantic_core import ValidationError
+
+from turnlog_api.redislink import RedisLink
+from turnlog_producers.errors import Misconfigured, Unavailable
+from turnlog_producers.head import Head
+from turnlog_producers.keys import META, Keys
+from turnlog_producers.meta import LogMeta, check_partitions
+from turnlog_projector.log import StoredEvent
+
+
+class LogReads:
+    """Reads of the log in Redis. All raise `Unavailable` when it does not answer."""
+
+    def __init__(self, link: RedisLink, partitions: int | None) -> None:
+        self.link = link
+        self._wanted = partitions
+        self._meta: LogMeta | None = None
+
+    async def meta(self) -> LogMeta:
+        """Which log this Redis holds; kept once it is known, for it never changes."""
+        if self._meta is None:
+            value = await self.link.call("GET", META)
+            if value is None:
+                raise Unavailable("Redis holds no log yet: run `turnlog init`")
+            try:
+                self._meta = check_partitions(LogMeta.parse(value), self._wanted)
+            except (ValidationError, KeyError, ValueError):
+                raise Misconfigured(f"Redis key {META} holds no log of Turnlog") from None
+        return self._meta
+
+    def forget_meta(self) -> None:
+        """Read it anew: Redis may be another one now."""
+        self._meta = None
+
+    async def keys(self, tenant: str, session_id: str) -> Keys:
+        meta = self._meta or await self.meta()
+        return Keys(tenant, session_id, meta.partitions)
+
+    async def head(self, tenant: str, session_id: str) -> Head | None:
+        """The head of a session; None when the log does not know the session."""
+        value = await self._raw_head(tenant, session_id)
+        return None if value is None else Head.parse(cast(bytes, value))
+
+    def ask_head(self, tenant: str, session_id: str) -> "asyncio.Future[Any]":
+        """Ask for the head of a session meanwhile; `head_of` reads what comes of it."""
+        if self._meta is None:
+            return asyncio.ensure_future(self._raw_head(tenant, session_id))
+        keys = Keys(tenant, session_id, self._meta.partitions)
+        return self.link.ask("HGET", keys.heads, keys.field)
+
+    async def _raw_head(self, tenant: str, session_id: str) -> Any:
+        keys = await self.keys(tenant, session_id)
+        return await self.link.call("HGET", keys.heads, keys.field)
+
+    async def events(self, keys: Keys, first: int, *, count: int) -> list[StoredEvent]:
+        """Stream entries from seq `first` on, at most `count`."""
+        reply = await self.link.call("XRANGE", keys.stream, f"{first}-0", "+", "COUNT", count)
+        return [stored(raw) for raw in reply]
+
+
+async def head_of(asked: "asyncio.Future[Any]") -> Head | None:
+    """The head that was asked for; None when there is none, or Redis does not answer."""
+    try:
+        value = await asked
+    except (Unavailable, Misconfigured):
+        return None
+    return None if value is None else Head.parse(cast(bytes, value))
+
+
+def stored(raw: list[Any]) -> StoredEvent:
+    """A stream entry: `e`, `i` and `t` stand in this order."""
+    id_, fields = raw
+    return StoredEvent(int(id_[:-2]), fields[3].decode(), int(fields[5]), cast(bytes, fields[1]))

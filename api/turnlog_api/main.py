@@ -1,0 +1,113 @@
+"""The app, and the server that runs it."""
+
+import logging
+import signal
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from importlib.metadata import version
+
+import psycopg
+import uvicorn
+from fastapi import FastAPI
+from starlette.exceptions import HTTPException
+from starlette.middleware.cors import CORSMiddleware
+from starlette.requests import Request
+from starlette.responses import Response
+
+from turnlog_api.docs import describe
+from turnlog_api.faults import as_problem
+from turnlog_api.gate import Gate
+from turnlog_api.problems import Problem
+from turnlog_api.routes import sessions, status, turns
+from turnlog_api.service import Service
+from turnlog_api.settings import ApiSettings, check
+from turnlog_schemas.errors import TurnlogError
+
+_DESCRIPTION = (
+    "History of chats: sessions and their turns, projected from the log. Errors are RFC 9457 "
+    "problem documents; lists have opaque cursors; times are RFC 3339, UTC."
+)
+
+logger = logging.getLogger(__name__)
+
+
+def create_app(settings: ApiSettings) -> FastAPI:
+    """The ASGI app. Raises `BadSettings` for what cannot be served safely. Either server may be
+    down, at the start and later: the app answers 503 for what needs it and goes on by itself."""
+    check(settings)
+    service = Service(settings)
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncGenerator[None]:
+        await service.open()
+        try:
+            yield
+        finally:
+            await service.close()
+
+    app = FastAPI(
+        title="Turnlog",
+        version=version("turnlog"),
+        description=_DESCRIPTION,
+        lifespan=lifespan,
+        redoc_url=None,
+    )
+    app.state.service = service
+    for router in (turns.router, sessions.router, status.router):  # the busiest first
+        app.include_router(router)
+    app.openapi = lambda: describe(app)
+    for kind in (Problem, TurnlogError, HTTPException, psycopg.Error):
+        app.add_exception_handler(kind, _answer)
+    app.add_middleware(Gate, settings=settings)
+    if settings.origins:
+        app.add_middleware(
+            CORSMiddleware,
+            allow_origins=settings.origins,
+            allow_methods=["GET", "POST", "PATCH", "DELETE"],
+            allow_headers=["*"],
+            expose_headers=["Turnlog-Seq", "Turnlog-Head", "X-Request-Id", "Retry-After"],
+        )
+    return app
+
+
+async def _answer(request: Request, error: Exception) -> Response:
+    problem = as_problem(error)
+    if problem is None:
+        raise error
+    return problem.response(request.scope.get("request_id"))
+
+
+def serve(settings: ApiSettings) -> int:
+    """Serve until SIGINT or SIGTERM; returns the exit code. Open requests get 5 seconds to end.
+
+    Raises `BadSettings`.
+    """
+    server = uvicorn.Server(
+        uvicorn.Config(
+            create_app(settings),
+            host=settings.host.strip("[]"),
+            port=settings.port,
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            date_header=False,
+            timeout_graceful_shutdown=5,
+            timeout_keep_alive=75,
+        )
+    )
+    # uvicorn stops on these signals, then raises them again for whoever had handled them before.
+    handled = (signal.SIGINT, signal.SIGTERM)
+    before = [signal.signal(number, _note) for number in handled]
+    logger.info("serving on http://%s:%d", settings.host, settings.port)
+    try:
+        server.run()
+    except SystemExit as stopped:  # the address cannot be listened on: uvicorn has said so
+        return int(bool(stopped.code))
+    finally:
+        for number, handler in zip(handled, before, strict=True):
+            signal.signal(number, handler)
+    return 0 if server.started else 1
+
+
+def _note(number: int, _frame: object) -> None:
+    logger.info("stopped by %s", signal.Signals(number).name)

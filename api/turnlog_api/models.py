@@ -1,0 +1,192 @@
+"""The bodies of requests, and of answers as the documentation shows them.
+
+Answers are not built from these models: they come from Postgres as ready bytes. A test compares the
+two.
+"""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, JsonValue
+
+from turnlog_schemas.events import (
+    Actor,
+    Artifact,
+    Id,
+    JsonObject,
+    Role,
+    TextId,
+    Title,
+    TitleSource,
+    TurnAppended,
+    Usage,
+    Visibility,
+)
+
+Moment = Annotated[str, Field(json_schema_extra={"format": "date-time"})]
+
+
+class _Shown(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+
+class LastTurn(_Shown):
+    role: Role
+    preview: Annotated[str, Field(max_length=160)]
+    at: Moment
+
+
+class Session(_Shown):
+    """A session after the event `seq`. Times are UTC."""
+
+    session_id: Id
+    user_id: str | None
+    project: str | None
+    title: str | None
+    title_source: Annotated[
+        str | None, Field(description="user, model, or turn: made from the first user turn")
+    ]
+    visibility: Visibility
+    created_at: Moment
+    updated_at: Moment
+    turn_count: Annotated[int, Field(description="Visible turns, over all branches.")]
+    last_turn: LastTurn | None
+    usage: Annotated[dict[str, int], Field(description="Tokens spent; never reduced.")]
+    branch_id: Annotated[str | None, Field(description="The branch that is shown.")]
+    archived: bool
+    pinned: bool
+    deleted: bool
+    metadata: JsonObject
+    seq: int
+
+
+class Turn(_Shown):
+    """A turn; `seq` is that of the event it began with. A retracted one is a stub."""
+
+    turn_id: Id
+    seq: int
+    role: Role
+    content: str | list[JsonObject] | None
+    name: str | None
+    tool_calls: list[JsonObject] | None
+    tool_call_id: str | None
+    artifacts: list[Artifact] | None
+    model: str | None
+    usage: Usage | None
+    response_time_ms: float | None
+    parent_turn_id: str | None
+    branch_id: str
+    status: Literal["complete", "streaming", "interrupted", "retracted"]
+    reason: str | None
+    edited: bool
+    annotations: list[JsonObject]
+    actor: Actor | None
+    at: Moment
+    recorded_at: Moment
+    metadata: JsonObject | None
+
+
+class _Page(_Shown):
+    next_cursor: Annotated[str | None, Field(description="Send it as `cursor` for the next page.")]
+    has_more: bool
+
+
+class SessionPage(_Page):
+    items: list[Session]
+
+
+class TurnPage(_Page):
+    items: list[Turn]
+    total_count: Annotated[int, Field(description="Visible turns of the branch, on all pages.")]
+
+
+class Written(_Shown):
+    """What a write has done. `repeat`: an earlier request with this Idempotency-Key had done it."""
+
+    session_id: Id
+    seq: int
+    event_id: Id
+    turn_id: str | None
+    repeat: bool
+
+
+class Cleared(Written):
+    hidden: Annotated[
+        int | None,
+        Field(description="How many turns it hid; null for a repeat, or without Postgres."),
+    ]
+
+
+class Fault(_Shown):
+    detail: str
+    parameter: str = ""
+    pointer: str = ""
+
+
+class ProblemDocument(BaseModel):
+    """RFC 9457."""
+
+    type: Annotated[str, Field(examples=["urn:turnlog:problem:not-found"])]
+    title: str
+    status: int
+    detail: str
+    request_id: str
+    errors: list[Fault] = []
+
+
+class _Body(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+
+class SessionIn(_Body):
+    """A new session. Without a session_id one is made up."""
+
+    session_id: Id | None = None
+    user_id: Annotated[
+        TextId | None, Field(description="Whose session; scope `service` or `admin` only.")
+    ] = None
+    project: TextId | None = None
+    title: Title | None = None
+    visibility: Visibility | None = None
+    metadata: JsonObject | None = None
+
+
+class SessionPatch(_Body):
+    """Any of these changes. `metadata` is merged key by key; null removes a key."""
+
+    title: Title | None = None
+    title_source: Annotated[
+        TitleSource | None, Field(description="`model` never replaces a title by `user`.")
+    ] = None
+    project: TextId | None = None
+    visibility: Visibility | None = None
+    metadata: JsonObject | None = None
+    archived: bool | None = None
+    pinned: bool | None = None
+    branch: Annotated[Id | None, Field(description="The branch to show.")] = None
+
+
+class TurnIn(TurnAppended):
+    """A turn. Without a turn_id one is made up. Fields that are not listed are kept."""
+
+    turn_id: Id | None = None  # pyright: ignore[reportIncompatibleVariableOverride, reportGeneralTypeIssues]
+    at: Annotated[
+        Moment | None, Field(description="When it happened; the time of the request otherwise.")
+    ] = None
+    actor: Annotated[
+        Actor | None, Field(description="Who caused it; scope `service` or `admin` only.")
+    ] = None
+    trace: dict[str, JsonValue] | None = None
+
+
+class Health(BaseModel):
+    status: Literal["ok"]
+
+
+class Readiness(BaseModel):
+    """`ready` is false when any of the checks has a text on what is wrong."""
+
+    ready: bool
+    checks: dict[str, str | None]
+
+
+Example = dict[str, Any]

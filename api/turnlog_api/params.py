@@ -1,0 +1,160 @@
+"""What requests may say besides their body: query parameters, path ids, conditional headers.
+
+Query strings are read here instead of by the framework: it takes 140 us a request for ten of them,
+this takes 5, and the documentation comes from the same models.
+"""
+
+import re
+from functools import lru_cache
+from typing import Annotated, Any, Literal, TypeVar
+from urllib.parse import parse_qsl
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from starlette.requests import Request
+
+from turnlog_api.problems import Problem
+from turnlog_schemas import times
+from turnlog_schemas.errors import InvalidEvent
+from turnlog_schemas.events import Id, TextId
+from turnlog_schemas.ids import check_id
+from turnlog_schemas.rows import LAST_SEQ
+
+P = TypeVar("P", bound="Params")
+
+MAX_KEY = 255
+_ONE_SEQ = re.compile(r'"([0-9]{1,15})"')
+
+
+def _time(value: str) -> str:
+    try:
+        return times.normalise(value)
+    except InvalidEvent as error:
+        raise ValueError(str(error).removeprefix("at: ")) from None
+
+
+Time = Annotated[str, AfterValidator(_time), Field(json_schema_extra={"format": "date-time"})]
+Seq = Annotated[int, Field(ge=0, le=LAST_SEQ)]
+Limit = Annotated[int, Field(ge=1, le=1000, description="How many items at most.")]
+CursorText = Annotated[
+    str | None,
+    Field(
+        description="`next_cursor` of the page before. It stands alone: filters may be left out."
+    ),
+]
+Consistency = Annotated[
+    Literal["eventual", "strong"],
+    Field(description="`strong` folds what is in the log, but not yet projected, into the answer."),
+]
+
+
+class Params(BaseModel):
+    """Query parameters; one that is not listed is refused, so that a typing error shows."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class NoParams(Params):
+    """An address without query parameters."""
+
+
+class ReadParams(Params):
+    consistency: Consistency = "eventual"
+    min_seq: Annotated[
+        Seq | None, Field(description="Wait (for a bounded time) until this seq is in the answer.")
+    ] = None
+
+
+class TurnsParams(ReadParams):
+    limit: Limit = 100
+    cursor: CursorText = None
+    after: Annotated[Seq | None, Field(description="Only turns behind this seq.")] = None
+    before: Annotated[Seq | None, Field(description="Only turns ahead of this seq.")] = None
+    order: Annotated[
+        Literal["asc", "desc"], Field(description="`desc` begins with the newest turn.")
+    ] = "asc"
+    branch: Annotated[Id | None, Field(description="A branch; else the shown one.")] = None
+    include: Annotated[
+        Literal["retracted"] | None, Field(description="Show stubs of retracted turns.")
+    ] = None
+
+
+class SessionsParams(Params):
+    limit: Limit = 100
+    cursor: CursorText = None
+    user_id: Annotated[TextId | None, Field(description="Sessions of this user.")] = None
+    project: TextId | None = None
+    archived: bool | None = None
+    since: Annotated[Time | None, Field(description="Updated at or after this time.")] = None
+    until: Annotated[Time | None, Field(description="Updated before this time.")] = None
+
+
+class WriteParams(Params):
+    ack: Annotated[
+        Literal["accepted", "projected"],
+        Field(
+            description="`projected` answers when the read models show the write, or 202 when they "
+            "do not within a bounded time; the write stands in both cases."
+        ),
+    ] = "accepted"
+
+
+def read_params(request: Request, kind: type[P]) -> P:
+    """The query parameters, or a 422 `Problem` that names each bad one."""
+    return _parse(kind, request.scope["query_string"])
+
+
+@lru_cache(maxsize=2048)
+def _parse(kind: type[P], query: bytes) -> P:
+    try:
+        pairs = parse_qsl(
+            query.decode("ascii"), keep_blank_values=True, errors="strict", max_num_fields=50
+        )
+    except ValueError:
+        raise Problem("bad-request", "the query string is not percent-encoded UTF-8") from None
+    try:
+        return kind.model_validate(dict(pairs))
+    except ValidationError as error:
+        raise invalid(error, "parameter") from None
+
+
+def given(params: Params, *names: str) -> dict[str, Any]:
+    """Those of the parameters that the caller sent."""
+    return {name: getattr(params, name) for name in names if name in params.model_fields_set}
+
+
+def path_id(request: Request, name: str) -> str:
+    """An id from the path."""
+    return check_id(request.path_params[name], name)
+
+
+def expected_seq(request: Request) -> int | None:
+    """The seq of `If-Match: "<seq>"`."""
+    value = request.headers.get("if-match")
+    if value is None:
+        return None
+    found = _ONE_SEQ.fullmatch(value.strip())
+    if found is None:
+        raise Problem("bad-request", 'If-Match: allowed is one seq in quotes, such as "12"')
+    return int(found[1])
+
+
+def idempotency_key(request: Request) -> str | None:
+    """The Idempotency-Key; the same one makes the same event."""
+    value = request.headers.get("idempotency-key")
+    if value is None:
+        return None
+    if not 1 <= len(value) <= MAX_KEY:
+        raise Problem("bad-request", f"Idempotency-Key: allowed are 1 to {MAX_KEY} characters")
+    return value
+
+
+def invalid(error: ValidationError, place: Literal["parameter", "pointer"]) -> Problem:
+    """A 422 that lists the faults by place; it never repeats what was given."""
+    faults: list[dict[str, str]] = []
+    for fault in error.errors(include_url=False, include_input=False, include_context=False)[:10]:
+        steps = [str(step) for step in fault["loc"]]
+        name = "/".join(["", *steps]) if place == "pointer" else (steps[0] if steps else "")
+        message = fault["msg"].removeprefix("Value error, ")
+        faults.append({place: name[:200], "detail": message[0].lower() + message[1:]})
+    first = faults[0]
+    return Problem("invalid", f"{first[place]}: {first['detail']}", errors=faults)

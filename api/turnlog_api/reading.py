@@ -1,0 +1,179 @@
+"""Asking Postgres: a pool of connections with the API's role, and the generation that is read."""
+
+import asyncio
+import logging
+import time
+from collections.abc import AsyncGenerator, Awaitable, Mapping
+from contextlib import asynccontextmanager, suppress
+from typing import Any, LiteralString, TypeVar
+
+import psycopg
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
+from psycopg.rows import TupleRow
+from psycopg_pool import AsyncConnectionPool, PoolTimeout
+
+from turnlog_api.queries import (
+    MOVED,
+    HasBranches,
+    Query,
+    TurnsPage,
+    Window,
+    branch_page,
+    turns_page,
+)
+from turnlog_api.rows import Rows
+from turnlog_api.scope import Scope
+from turnlog_api.statements import sql
+from turnlog_projector.errors import NotReady, ServerUnavailable
+
+T = TypeVar("T")
+U = TypeVar("U")
+Pooled = psycopg.AsyncConnection[TupleRow]
+Pool = AsyncConnectionPool[Pooled]
+
+logger = logging.getLogger(__name__)
+
+_OPTIONS = {
+    "role": "turnlog_api",
+    "default_transaction_read_only": "on",
+    "statement_timeout": "30s",
+    "idle_in_transaction_session_timeout": "60s",
+    # Every statement follows an index whose order is the answer's. The planner of a prepared
+    # statement does not know how long a session is: for the average one, sorting looks as good.
+    "enable_seqscan": "off",
+    "enable_bitmapscan": "off",
+    "plan_cache_mode": "force_generic_plan",
+    "max_parallel_workers_per_gather": "0",
+    "jit": "off",
+}
+_REST_S = 0.5
+"""After a failure to get a connection requests fail at once for this long."""
+
+
+def with_role(url: str) -> str:
+    """The address, for the role that cannot write."""
+    known = str(conninfo_to_dict(url).get("options") or "")
+    ours = " ".join(f"-c {name}={value}" for name, value in _OPTIONS.items())
+    return make_conninfo(url, options=f"{known} {ours}".strip())
+
+
+class Reader:
+    """Queries over a pool that reconnects by itself. All methods raise `ServerUnavailable` when
+    Postgres does not answer, and `NotReady` when it holds no schema of ours."""
+
+    def __init__(self, url: str, *, size: int, timeout_s: float = 2.0) -> None:
+        self._timeout_s = timeout_s
+        self._rests_until = 0.0
+        self._generation: int | None = None
+        self._size = size
+        self._pool: Pool = AsyncConnectionPool(
+            with_role(url),
+            connection_class=Pooled,
+            kwargs={
+                "autocommit": True,
+                "prepare_threshold": 1,
+                "connect_timeout": 3,
+                "application_name": "turnlog api",
+                "keepalives_idle": 10,
+                "keepalives_interval": 5,
+                "keepalives_count": 3,
+            },
+            min_size=min(2, size),
+            max_size=size,
+            timeout=timeout_s,
+            # Give up soon: the next request tries again, instead of waiting out a long back-off.
+            reconnect_timeout=1.0,
+            open=False,
+            name="turnlog api",
+        )
+
+    async def open(self) -> None:
+        """Begin to connect; does not wait for Postgres."""
+        await self._pool.open(wait=False)
+
+    async def close(self) -> None:
+        await self._pool.close(timeout=2.0)
+
+    async def fetch(self, query: Query[T]) -> T:
+        """Ask one question of the active generation."""
+        generation = self._generation or await self.generation()
+        while True:
+            rows: Rows | None = None
+            try:
+                rows = await self.rows(sql(query.name, generation, query.parts), query.params)
+            except MOVED:
+                logger.info("generation %d is gone", generation)
+            if rows is not None and rows.count and rows.number(0, 0) == generation:
+                return query.read(rows)
+            generation = await self.generation()
+
+    async def turns(self, scope: Scope, session_id: str, window: Window) -> TurnsPage | None:
+        """A page of turns, whether the session has branches or not."""
+        try:
+            return await self.fetch(turns_page(scope, session_id, window))
+        except HasBranches:
+            return await self.fetch(branch_page(scope, session_id, window))
+
+    async def generation(self) -> int:
+        """Read which generation is active, and go on with it."""
+        rows: Rows | None = None
+        with suppress(*MOVED):
+            rows = await self.rows(sql("active", 0))
+        generation = rows.number(0, 0) if rows is not None and rows.count else None
+        if generation is None:
+            raise NotReady("the database has no Turnlog schema: run `turnlog init`")
+        self._generation = generation
+        return generation
+
+    async def rows(self, text: LiteralString, params: Mapping[str, Any] | None = None) -> Rows:
+        """The rows of a statement that only reads. A connection that has died meanwhile is
+        replaced: after a restart of Postgres all that are in the pool have."""
+        for _ in range(self._size + 1):
+            connection = await self._take()
+            try:
+                cursor = connection.cursor()
+                await cursor.execute(text, params)
+                result = cursor.pgresult
+                assert result is not None, "a statement that reads has a result"
+                return Rows(result)
+            except psycopg.errors.QueryCanceled:
+                raise ServerUnavailable("Postgres took too long to answer") from None
+            except psycopg.OperationalError:
+                if not connection.broken:
+                    raise ServerUnavailable("Postgres cannot answer now") from None
+            finally:
+                await self._pool.putconn(connection)
+        self._rests_until = time.monotonic() + _REST_S
+        raise ServerUnavailable("Postgres does not answer")
+
+    @asynccontextmanager
+    async def snapshot(self) -> AsyncGenerator[Pooled]:
+        """A connection in one REPEATABLE READ transaction: all its statements see the same rows."""
+        connection = await self._take()
+        try:
+            async with connection.transaction():
+                await connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
+                yield connection
+        except psycopg.OperationalError:
+            raise ServerUnavailable("Postgres does not answer") from None
+        finally:
+            await self._pool.putconn(connection)
+
+    async def _take(self) -> Pooled:
+        if time.monotonic() < self._rests_until:
+            raise ServerUnavailable("Postgres does not answer")
+        try:
+            return await self._pool.getconn()
+        except PoolTimeout:
+            stats = self._pool.get_stats()
+            if stats.get("pool_size", 0) == 0 or stats.get("connections_errors", 0):
+                self._rests_until = time.monotonic() + _REST_S
+            raise ServerUnavailable("Postgres does not answer") from None
+
+
+async def both(first: Awaitable[T], second: Awaitable[U]) -> tuple[T, U]:
+    """Await two things at once; a failure of either is raised when both have ended, so that no
+    connection is left in the middle of an answer."""
+    one, other = asyncio.ensure_future(first), asyncio.ensure_future(second)
+    await asyncio.wait([one, other])
+    return one.result(), other.result()

@@ -1,0 +1,44 @@
+"""The parts that routes work with, and how they come to and go."""
+
+from starlette.requests import Request
+
+from turnlog_api.auth import Caller
+from turnlog_api.logreads import LogReads
+from turnlog_api.reading import Reader
+from turnlog_api.redislink import RedisLink
+from turnlog_api.settings import ApiSettings
+from turnlog_api.strong import StrongReads
+from turnlog_api.waiting import Waits
+from turnlog_api.writing import Writer
+
+
+class Service:
+    """One for each app. Both servers may be down when it opens; it connects when they are there."""
+
+    def __init__(self, settings: ApiSettings) -> None:
+        self.settings = settings
+        self.link = RedisLink(settings.redis_url)
+        self.log = LogReads(self.link, settings.partitions)
+        self.reader = Reader(settings.postgres_url, size=settings.postgres_pool)
+        self.strong = StrongReads(self.reader, self.log)
+        self.waits = Waits(self.reader)
+        self.writer = Writer(settings, self.log, self.reader, self.waits, self.strong)
+
+    async def open(self) -> None:
+        await self.reader.open()
+
+    async def close(self) -> None:
+        await self.waits.close()
+        await self.writer.close()
+        await self.link.close()
+        await self.reader.close()
+
+
+def service_of(request: Request) -> Service:
+    """The service of the app that the request came to."""
+    return request.app.state.service
+
+
+def caller_of(request: Request) -> Caller:
+    """Who calls, as the gate has found out."""
+    return request.scope["caller"]

@@ -1,0 +1,283 @@
+"""Writes: every one is one event, appended by the producer client. Postgres may be down."""
+
+import asyncio
+from collections.abc import Mapping
+from typing import Any
+
+from pydantic_core import from_json
+from starlette.requests import Request
+from starlette.responses import Response
+
+from turnlog_api.auth import SERVICE, Caller
+from turnlog_api.bodies import read_body
+from turnlog_api.idempotency import Draft, StoredEvents, event_id_for
+from turnlog_api.logreads import LogReads, head_of
+from turnlog_api.models import SessionIn, SessionPatch, TurnIn
+from turnlog_api.params import WriteParams, expected_seq, idempotency_key, read_params
+from turnlog_api.problems import Problem, no_session
+from turnlog_api.queries import session
+from turnlog_api.reading import Reader
+from turnlog_api.replies import written
+from turnlog_api.settings import ApiSettings
+from turnlog_api.strong import StrongReads
+from turnlog_api.waiting import Waits, projected
+from turnlog_producers import AsyncTurnLog
+from turnlog_producers.core import Appended
+from turnlog_producers.errors import Conflict, NotOwner
+from turnlog_producers.head import Head
+from turnlog_projector.errors import ServerUnavailable
+from turnlog_schemas import times
+from turnlog_schemas.errors import TurnlogError
+from turnlog_schemas.ids import derived_id
+
+_SEQ_PATIENCE_S = 0.05
+"""A reply waits no longer than this for the projected seq: a write does not need Postgres."""
+
+_CLEAR_ATTEMPTS = 5
+
+
+class Writer:
+    """Writes of requests. Raises `Problem` and the errors of the producer client."""
+
+    def __init__(
+        self,
+        settings: ApiSettings,
+        log: LogReads,
+        reader: Reader,
+        waits: Waits,
+        strong: StrongReads,
+    ) -> None:
+        self._settings = settings
+        self._log = log
+        self._reader = reader
+        self._waits = waits
+        self._strong = strong
+        self._stored = StoredEvents(log, reader)
+        self._background: set[asyncio.Task[int | None]] = set()
+        self._turnlog = AsyncTurnLog.connect(
+            settings.redis_url,
+            partitions=settings.partitions,
+            max_event_bytes=settings.max_event_bytes,
+            timeout_s=2.0,
+            retry_s=2.0,
+        )
+
+    async def close(self) -> None:
+        await self._turnlog.close()
+        for task in self._background:
+            task.cancel()
+        await asyncio.gather(*self._background, return_exceptions=True)
+
+    async def begin(self, caller: Caller, request: Request) -> Response:
+        """Begin a session: nothing may be in it yet."""
+        body = await read_body(request, SessionIn)
+        caller = _for_user(caller, body.pop("user_id", None))
+        event_id = _event_id(caller, request)
+        session_id = body.pop("session_id", None) or derived_id(event_id, "session")
+        data = {name: value for name, value in body.items() if value is not None}
+        if caller.user_id is not None:
+            data = {"user_id": caller.user_id, **data}
+        draft = Draft(session_id, event_id, "session.started", data)
+        try:
+            return await self._write(caller, request, draft, otherwise_expected=0)
+        except (Conflict, NotOwner):
+            if expected_seq(request) is not None:
+                raise
+            raise Problem(
+                "session-exists",
+                "session_id: is taken; choose another, or none and one is made up",
+                session_id=session_id,
+            ) from None
+
+    async def append_turn(self, caller: Caller, request: Request, session_id: str) -> Response:
+        """Append a whole turn; the session begins with it when there is none."""
+        data = await read_body(request, TurnIn)
+        event_id = _event_id(caller, request)
+        at, actor, trace = (data.pop(name, None) for name in ("at", "actor", "trace"))
+        if actor is not None and not caller.trusted:
+            raise Problem(
+                "forbidden", f"actor: naming one needs the scope `{SERVICE}`", scope=SERVICE
+            )
+        if data.get("turn_id") is None:
+            data["turn_id"] = event_id
+        draft = Draft(
+            session_id,
+            event_id,
+            "turn.appended",
+            data,
+            None if at is None else times.normalise(at),
+            actor,
+            trace,
+        )
+        return await self._write(caller, request, draft)
+
+    async def change(self, caller: Caller, request: Request, session_id: str) -> Response:
+        """Change fields of a session."""
+        body = await read_body(request, SessionPatch)
+        data = {name: value for name, value in body.items() if value is not None}
+        if not data.keys() - {"title_source"}:
+            raise Problem("invalid", "the body names nothing to change")
+        draft = Draft(session_id, _event_id(caller, request), "session.updated", data)
+        return await self._write(caller, request, draft, must_exist=True, creates=False)
+
+    async def mark(
+        self, caller: Caller, request: Request, session_id: str, type_: str, *, creates: bool
+    ) -> Response:
+        """Write an event without data: session.deleted, session.restored."""
+        draft = Draft(session_id, _event_id(caller, request), type_, {})
+        return await self._write(caller, request, draft, must_exist=True, creates=creates)
+
+    async def clear(self, caller: Caller, request: Request, session_id: str) -> Response:
+        """Hide the turns so far, and say how many those were: the event is only written at the seq
+        at which they were counted."""
+        draft = Draft(session_id, _event_id(caller, request), "session.cleared", {})
+        for _ in range(_CLEAR_ATTEMPTS):
+            try:
+                counted = await self._strong.session(caller.scope, session_id)
+            except (ServerUnavailable, Problem):
+                break
+            if counted is None:
+                raise no_session()
+            turns = from_json(counted.body)["turn_count"]
+            try:
+                return await self._write(
+                    caller,
+                    request,
+                    draft,
+                    must_exist=True,
+                    otherwise_expected=counted.seq,
+                    more={"hidden": turns},
+                )
+            except Conflict:
+                if expected_seq(request) is not None:
+                    raise
+        return await self._write(caller, request, draft, must_exist=True, more={"hidden": None})
+
+    async def _write(
+        self,
+        caller: Caller,
+        request: Request,
+        draft: Draft,
+        *,
+        must_exist: bool = False,
+        creates: bool = True,
+        otherwise_expected: int | None = None,
+        more: Mapping[str, Any] | None = None,
+    ) -> Response:
+        params = read_params(request, WriteParams)
+        has_key = idempotency_key(request) is not None
+        head: Head | None = None
+        if must_exist or has_key:
+            head = await self._log.head(caller.tenant, draft.session_id)
+        if must_exist and (head is None or head.erased):
+            raise no_session()
+        shown = self._projected_seq(caller.tenant, draft.session_id)
+        first = await self._stored.seq_of(caller.tenant, draft, head) if has_key else None
+        if first is not None:
+            self._check_owner(caller, head)
+            appended = Appended(
+                draft.session_id, first, draft.event_id, draft.data.get("turn_id"), True, None
+            )
+        else:
+            expected = expected_seq(request)
+            if expected is None:
+                expected = otherwise_expected
+            appended = await self._append(caller, draft, expected)
+        if appended.repeat:
+            await self._stored.check_same(caller.tenant, draft, appended.seq)
+            more = dict.fromkeys(more or {})
+        status = 201 if creates and not appended.repeat else 200
+        seq = await self._shown_seq(shown)
+        if params.ack == "projected":
+            seq = await self._wait(caller.tenant, appended) or seq
+            if seq is None or seq < appended.seq:
+                status = 202
+        return written(
+            appended, status, more or {}, seq=seq, head=await self._head(caller, appended)
+        )
+
+    async def _append(self, caller: Caller, draft: Draft, expected: int | None) -> Appended:
+        chat = self._turnlog.session(
+            draft.session_id,
+            tenant=caller.tenant,
+            user_id=caller.user_id,
+            as_user=caller.user_id,
+            actor=caller.actor(),
+        )
+        try:
+            return await chat.append(
+                draft.type,
+                draft.data,
+                event_id=draft.event_id,
+                at=draft.at,
+                actor=draft.actor,
+                trace=draft.trace,
+                expected_seq=expected,
+            )
+        except NotOwner:
+            if draft.type != "session.started" and await self._may_read(caller, draft.session_id):
+                raise Problem(
+                    "forbidden", "the session belongs to another user: it may be read only"
+                ) from None
+            raise
+
+    async def _may_read(self, caller: Caller, session_id: str) -> bool:
+        try:
+            return await self._reader.fetch(session(caller.scope, session_id)) is not None
+        except TurnlogError:
+            return False
+
+    def _check_owner(self, caller: Caller, head: Head | None) -> None:
+        if caller.user_id is not None and (head is None or head.owner != caller.user_id):
+            raise no_session()
+
+    async def _head_seq(self, caller: Caller, appended: Appended) -> int | None:
+        if not appended.repeat:
+            return appended.seq
+        head = await head_of(self._log.ask_head(caller.tenant, appended.session_id))
+        return None if head is None else head.seq
+
+    async def _wait(self, tenant: str, appended: Appended) -> int | None:
+        try:
+            return await self._waits.projected(
+                tenant,
+                appended.session_id,
+                appended.seq,
+                timeout_s=self._settings.wait_seconds,
+            )
+        except TurnlogError:
+            return None
+
+    def _projected_seq(self, tenant: str, session_id: str) -> "asyncio.Task[int | None]":
+        """Ask meanwhile how far the session is projected."""
+
+        async def ask() -> int | None:
+            try:
+                [seq] = await self._reader.fetch(projected([(tenant, session_id)]))
+                return seq
+            except TurnlogError:
+                return None
+
+        task = asyncio.create_task(ask(), name="turnlog projected seq")
+        self._background.add(task)
+        task.add_done_callback(self._background.discard)
+        return task
+
+    async def _shown_seq(self, task: "asyncio.Task[int | None]") -> int | None:
+        done, _ = await asyncio.wait([task], timeout=_SEQ_PATIENCE_S)
+        return task.result() if done else None
+
+
+def _event_id(caller: Caller, request: Request) -> str:
+    return event_id_for(caller, request.method, request.url.path, idempotency_key(request))
+
+
+def _for_user(caller: Caller, user_id: str | None) -> Caller:
+    """The caller, acting for the user that the body names."""
+    if user_id is None or user_id == caller.user_id:
+        return caller
+    if not caller.trusted or caller.user_id is not None:
+        raise Problem(
+            "forbidden", f"user_id: naming another needs the scope `{SERVICE}`", scope=SERVICE
+        )
+    return caller._replace(user_id=user_id)
