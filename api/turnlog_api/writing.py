@@ -193,7 +193,7 @@ class Writer:
             if seq is None or seq < appended.seq:
                 status = 202
         return written(
-            appended, status, more or {}, seq=seq, head=await self._head(caller, appended)
+            appended, status, more or {}, seq=seq, head=await self._head_seq(caller, appended)
         )
 
     async def _append(self, caller: Caller, draft: Draft, expected: int | None) -> Appended:
