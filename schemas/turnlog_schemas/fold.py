@@ -375,8 +375,12 @@ def _set_last_turn(session: Session, turn: Turn | None) -> None:
         session["last_turn"] = session["last_turn_id"] = None
         session["last_turn_seq"] = 0
         return
-    preview = text.preview(turn["content"])
-    session["last_turn"] = LastTurn(role=turn["role"], preview=preview, at=turn["at"])
+    last: LastTurn = {
+        "role": turn["role"],
+        "preview": text.preview(turn["content"]),
+        "at": turn["at"],
+    }
+    session["last_turn"] = last
     session["last_turn_id"] = turn["turn_id"]
     session["last_turn_seq"] = turn["seq"]
 

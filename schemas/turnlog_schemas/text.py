@@ -32,4 +32,8 @@ def title(content: Any) -> str:
 
 def preview(content: Any) -> str:
     """The first 160 code points of the first 320, white space folded."""
-    return storable(" ".join(plain(content)[:320].split())[:MAX_PREVIEW])
+    whole = plain(content)
+    head = whole[:MAX_PREVIEW]
+    if head.isprintable() and "  " not in head and head == head.strip(" "):
+        return head  # nothing to fold in most turns: U+0020 is the only printable white space
+    return storable(" ".join(whole[:320].split())[:MAX_PREVIEW])

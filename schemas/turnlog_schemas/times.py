@@ -33,7 +33,8 @@ def _second(seconds: int) -> str:
 
 def from_ms(milliseconds: int) -> str:
     """Milliseconds since 1970 (Redis' `t`) as text."""
-    return from_ns(milliseconds * 1_000_000)
+    seconds, rest = divmod(milliseconds, 1000)
+    return f"{_second(seconds)}.{rest:03d}000Z"
 
 
 def to_ms(text: str) -> int:
