@@ -1,0 +1,122 @@
+"""Lines of a file or of standard input, plain or gzip, one at a time."""
+
+import gzip
+import io
+import os
+import stat
+import sys
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+from types import TracebackType
+from typing import NamedTuple, Self, cast
+
+from turnlog_schemas.errors import TurnlogError
+
+MAX_LINE_BYTES = 64 * 1024 * 1024
+_GZIP = b"\x1f\x8b"
+_BOM = b"\xef\xbb\xbf"
+
+
+class Unreadable(TurnlogError):
+    """A file that cannot be opened, or whose compressed data is damaged."""
+
+
+class Line(NamedTuple):
+    """A line that is not blank; `text` is None for one that is longer than 64 MiB."""
+
+    number: int
+    """From 1."""
+    text: bytes | None
+
+
+class LineReader:
+    """Reads `path`, or standard input for `-`. What is gzip is told by its content."""
+
+    def __init__(self, path: str) -> None:
+        self._path = "standard input" if path == "-" else path
+        try:
+            file = sys.stdin.buffer if path == "-" else Path(path).open("rb")  # noqa: SIM115
+            mode = os.fstat(file.fileno())
+            self._source = _Counted(cast(io.BufferedReader, file))
+        except OSError as error:
+            raise Unreadable(f"cannot read {path}: {error.strerror}") from None
+        self.total: int | None = mode.st_size if stat.S_ISREG(mode.st_mode) else None
+        """Bytes of the file as it lies there; None when that is not known."""
+
+    @property
+    def done(self) -> int:
+        """Bytes taken of `total`."""
+        return self._source.count
+
+    def __iter__(self) -> Iterator[Line]:
+        """Every line that is not blank. Raises `Unreadable` where the data ends too early."""
+        number = 0
+        try:
+            lines = self._opened()
+            while text := lines.readline(MAX_LINE_BYTES + 1):
+                number += 1
+                if number == 1:
+                    text = text.removeprefix(_BOM)
+                if len(text) > MAX_LINE_BYTES and not text.endswith(b"\n"):
+                    self._skip_rest(lines)
+                    yield Line(number, None)
+                elif not text.isspace() and text:
+                    yield Line(number, text)
+        except (gzip.BadGzipFile, EOFError, zlib.error):
+            raise Unreadable(
+                f"{self._path}: the gzip data behind line {number} is cut off or damaged"
+            ) from None
+        except OSError as error:
+            raise Unreadable(f"cannot read {self._path}: {error.strerror or error}") from None
+
+    def _opened(self) -> io.BufferedIOBase:
+        plain = io.BufferedReader(self._source, 256 * 1024)
+        if self._source.head == _GZIP:
+            return io.BufferedReader(gzip.GzipFile(fileobj=plain, mode="rb"), 256 * 1024)  # pyright: ignore[reportArgumentType]
+        return plain
+
+    @staticmethod
+    def _skip_rest(lines: io.BufferedIOBase) -> None:
+        while (rest := lines.readline(MAX_LINE_BYTES)) and not rest.endswith(b"\n"):
+            pass
+
+    def close(self) -> None:
+        """Close the file."""
+        self._source.file.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+class _Counted(io.RawIOBase):
+    """A file whose first two bytes were looked at, and what was read of it counted: a pipe can
+    neither go back nor tell where it is."""
+
+    def __init__(self, file: io.BufferedReader) -> None:
+        self.file = file
+        self.count = 0
+        self.head = file.read(2)
+        self._given = False
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: memoryview, /) -> int:  # pyright: ignore[reportIncompatibleMethodOverride]
+        if not self._given and self.head:
+            self._given = True
+            piece = self.head
+        else:
+            # read1: what a pipe holds now, so that lines arrive when they are written.
+            piece = self.file.read1(len(buffer))
+        self.count += len(piece)
+        buffer[: len(piece)] = piece
+        return len(piece)
