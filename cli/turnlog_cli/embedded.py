@@ -136,6 +136,8 @@ class EmbeddedServers:
 
         Raises `ServerFailed` when one does not, and `DataDirUnusable`; then nothing runs.
         """
+        if not (self._with_redis or self._with_postgres):
+            return self.urls
         prepare_folder(self._folder)
         self._account = server_account(self._folder)
         check_reachable(self._folder, self._account)
@@ -218,8 +220,9 @@ class EmbeddedServers:
                 f"{path} is damaged; it holds ports and passwords of the embedded servers:"
                 " restore it from a backup"
             ) from None
-        access: dict[str, dict[str, str]] = {}
-        for name in ("redis", "postgres"):
+        access = dict(known)
+        wanted = {"redis": self._with_redis, "postgres": self._with_postgres}
+        for name in (name for name in wanted if wanted[name]):
             old = known.get(name, {})
             port = int(old.get("port", 0))
             if not port or not _port_is_free(port):

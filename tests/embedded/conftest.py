@@ -1,5 +1,6 @@
 """Folders and commands for tests that start servers of their own."""
 
+import contextlib
 import json
 import os
 import shutil
@@ -13,7 +14,7 @@ from typing import Any
 import pytest
 from servers import reachable_folder, wait_until
 
-from turnlog_cli.instance import ServerUrls, find_instance
+from turnlog_cli.instance import NoInstance, ServerUrls, find_instance
 from turnlog_cli.processes import identity
 
 _NAMES = ("redis", "postgres", "projector", "api")
@@ -46,12 +47,13 @@ class Up:
     def wait_running(self) -> ServerUrls:
         """Wait until it says that everything runs."""
 
-        def running() -> bool:
+        def running() -> ServerUrls | None:
             assert self.process.poll() is None, f"turnlog up has ended: {self.errors()}"
-            return (self.folder / "run.json").exists()
+            with contextlib.suppress(NoInstance):  # it is still starting
+                return find_instance(self.folder)
+            return None
 
-        wait_until(running, "turnlog up runs", timeout_s=60)
-        urls = find_instance(self.folder)
+        urls = wait_until(running, "turnlog up runs", timeout_s=60)
         assert urls is not None
         return urls
 
