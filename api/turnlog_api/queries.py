@@ -136,9 +136,13 @@ def turns_page(scope: Scope, session_id: str, window: Window) -> Query["TurnsPag
     """
 
     def read(rows: Rows) -> TurnsPage | None:
+        seq, event_id = rows.number(0, 1), rows.text(0, 2)
+        if seq is None or event_id is None:
+            return None
         if (rows.number(0, 3) or 0) > 1:
             raise HasBranches
-        return _read_page(rows, window.limit)
+        last_seq = rows.number(0, 6) if rows.raw(0, 7) == b"t" else None
+        return TurnsPage(seq, event_id, rows.raw(0, 5) or b"", rows.number(0, 4) or 0, last_seq)
 
     if window.branch is not None:
         return branch_page(scope, session_id, window)
@@ -150,25 +154,20 @@ def branch_page(scope: Scope, session_id: str, window: Window) -> Query["TurnsPa
     """Turns of one branch of a session; None when there is no session that the caller may read."""
 
     def read(rows: Rows) -> TurnsPage | None:
-        page = _read_page(rows, window.limit)
-        if page is not None and window.branch is not None and rows.raw(0, 3) is None:
-            return page._replace(branch_found=False)
-        return page
+        seq, event_id = rows.number(0, 1), rows.text(0, 2)
+        if seq is None or event_id is None:
+            return None
+        found = rows.raw(0, 3) is not None or window.branch is None
+        limit = window.limit
+        items = b"" if rows.raw(0, 6) is None else rows.joined(6, limit=limit)
+        last_seq = rows.number(limit - 1, 5) if rows.count > limit else None
+        return TurnsPage(seq, event_id, items, rows.number(0, 4) or 0, last_seq, found)
 
     parts = _window_parts(scope, window) | {"shown" if window.branch is None else "branch"}
     params = _window(scope, session_id, window)
     if window.branch is not None:
         params["branch"] = window.branch
     return Query("turns_page_branch", parts, params, read)
-
-
-def _read_page(rows: Rows, limit: int) -> TurnsPage | None:
-    seq, event_id = rows.number(0, 1), rows.text(0, 2)
-    if seq is None or event_id is None:
-        return None
-    items = b"" if rows.raw(0, 6) is None else rows.joined(6, limit=limit)
-    last_seq = rows.number(limit - 1, 5) if rows.count > limit else None
-    return TurnsPage(seq, event_id, items, rows.number(0, 4) or 0, last_seq)
 
 
 class HasBranches(Exception):
