@@ -19,6 +19,8 @@ _VISIBLE = {
     **{code: f"\\u{code:04x}" for code in _MARKS},
 }
 
+_PIPE_WIDTH = 1000
+
 
 def visible(text: str) -> str:
     """Text of turns for a terminal: control characters are shown, none reaches it."""
@@ -31,8 +33,9 @@ def one_line(text: str) -> str:
 
 
 def console() -> Console:
-    """Stdout; nothing in a text is taken as markup."""
-    return Console(markup=False, emoji=False, highlight=False, soft_wrap=True)
+    """Stdout; nothing in a text is taken as markup. A pipe gets every line whole."""
+    width = None if sys.stdout.isatty() else _PIPE_WIDTH
+    return Console(markup=False, emoji=False, highlight=False, soft_wrap=True, width=width)
 
 
 def styled(text: str, style: str = "") -> Text:

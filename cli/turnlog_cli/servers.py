@@ -3,11 +3,15 @@
 from pathlib import Path
 from urllib.parse import urlsplit
 
+import redis
+
 from turnlog_cli.instance import ServerUrls, resolve_servers
+from turnlog_projector.settings import BadSettings
 
 
 def both(redis_url: str | None, postgres_url: str | None, data_dir: Path | None) -> ServerUrls:
     """Redis and Postgres. Raises `NoInstance` when one is unknown."""
+    _check(redis_url, postgres_url)
     return resolve_servers(redis_url=redis_url, postgres_url=postgres_url, data_dir=data_dir)
 
 
@@ -16,13 +20,28 @@ def redis_at_least(
 ) -> ServerUrls:
     """Redis, and Postgres where it is known (else ''). Raises `NoInstance` without a Redis."""
     if redis_url and not postgres_url:
+        _check(redis_url, None)
         return ServerUrls(redis_url, "")
     return both(redis_url, postgres_url, data_dir)
 
 
 def postgres_only(postgres_url: str | None, data_dir: Path | None) -> str:
     """Postgres alone. Raises `NoInstance` when it is unknown."""
+    _check(None, postgres_url)
     return postgres_url or both(None, None, data_dir).postgres_url
+
+
+def _check(redis_url: str | None, postgres_url: str | None) -> None:
+    """Refuse an address that no driver can read, before anything begins."""
+    if redis_url:
+        try:
+            redis.ConnectionPool.from_url(redis_url)
+        except ValueError as error:
+            raise BadSettings(f"TURNLOG_REDIS_URL cannot be used: {error}") from None
+    if postgres_url:
+        scheme, found, _ = postgres_url.partition("://")
+        if found and scheme not in ("postgres", "postgresql"):
+            raise BadSettings("TURNLOG_POSTGRES_URL cannot be used: it begins with postgresql://")
 
 
 def masked(url: str) -> str:

@@ -1,6 +1,7 @@
 """`turnlog import`."""
 
 import asyncio
+import logging
 from enum import StrEnum
 from typing import Annotated, Any
 
@@ -80,6 +81,8 @@ async def _import(
     lines: LineReader, bar: Bar, urls: ServerUrls, tenant: str, tell_fault: Any
 ) -> tuple[Counts, str | None]:
     """The counts, and why the file could not be read to its end, if so."""
+    # It says each time that it sends again; here the error at the end is enough.
+    logging.getLogger("turnlog_producers").setLevel(logging.ERROR)
     settings = load(Settings)
     imported = Imported(urls.redis_url, urls.postgres_url, tenant)
     log = AsyncTurnLog.connect(

@@ -39,11 +39,11 @@ def sessions(
     if not items:
         out.print(styled(f"no sessions of tenant {tenant}" + (f" and user {user}" if user else "")))
         return
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    table.add_column("session", no_wrap=True, overflow="fold")
-    table.add_column("title", overflow="ellipsis", no_wrap=True, ratio=1)
-    table.add_column("user", no_wrap=True)
-    table.add_column("turns", justify="right", no_wrap=True)
+    table = Table(box=None, pad_edge=False, header_style="bold", expand=out.is_terminal)
+    table.add_column("session", no_wrap=True, overflow="fold", min_width=_longest(items))
+    table.add_column("title", no_wrap=True, overflow="ellipsis", ratio=1)
+    table.add_column("user", no_wrap=True, overflow="ellipsis")
+    table.add_column("turns", no_wrap=True, justify="right")
     table.add_column("updated", no_wrap=True)
     for item in items:
         table.add_row(
@@ -56,6 +56,11 @@ def sessions(
     out.print(table, soft_wrap=False)
     if more:
         out.print(styled(f"the newest {limit}; --limit shows more", "dim"))
+
+
+def _longest(items: list[dict[str, Any]]) -> int:
+    """The width that shows every id whole: it is what people copy."""
+    return max(len(item["session_id"]) for item in items)
 
 
 def _newest(

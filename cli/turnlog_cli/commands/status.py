@@ -8,6 +8,7 @@ import psycopg
 import typer
 
 from turnlog_api.logreads import LogReads
+from turnlog_api.queries import active_generation
 from turnlog_api.reading import Reader
 from turnlog_api.redislink import RedisLink
 from turnlog_api.status import read_status
@@ -15,7 +16,7 @@ from turnlog_cli.instance import ServerUrls
 from turnlog_cli.options import DataDir, Json, PostgresUrl, RedisUrl
 from turnlog_cli.output import console, one_line, print_json, say, size, styled
 from turnlog_cli.servers import both, masked
-from turnlog_projector.database import connect_postgres
+from turnlog_projector.database import connect_postgres, scalar
 from turnlog_projector.settings import Settings, load
 from turnlog_projector.sqlfiles import statement
 from turnlog_schemas.errors import TurnlogError
@@ -43,7 +44,10 @@ def status(
     """
     urls = both(redis_url, postgres_url, data_dir)
     lease_seconds = load(Settings).lease_seconds
-    found = asyncio.run(_ask(urls)) | {"workers": _workers(urls.postgres_url, lease_seconds)}
+    found = asyncio.run(_ask(urls))
+    counts = _counts(urls.postgres_url, lease_seconds)
+    found["workers"] = counts["workers"]
+    found["totals"]["turns"] = counts["turns"]
     wrong = _wrong(found)
     if as_json:
         print_json({**urls._asdict(), **found, "wrong": wrong})
@@ -67,14 +71,19 @@ async def _ask(urls: ServerUrls) -> dict[str, Any]:
         await link.close()
 
 
-def _workers(url: str, lease_seconds: float) -> int | None:
-    """How many projector workers are alive; None when Postgres does not tell."""
+def _counts(url: str, lease_seconds: float) -> dict[str, int | None]:
+    """Workers that are alive, and visible turns; None when Postgres does not tell."""
     try:
         with connect_postgres(url, application_name="turnlog status") as connection:
             alive = connection.execute(statement("workers_alive"), {"lease": lease_seconds})
-            return len(alive.fetchall())
+            workers = len(alive.fetchall())
+            generation = active_generation(connection)
+            turns = scalar(
+                connection, statement("turns", generation=generation, package="turnlog_cli")
+            )
+            return {"workers": workers, "turns": turns}
     except (TurnlogError, psycopg.Error):
-        return None
+        return {"workers": None, "turns": None}
 
 
 def _wrong(found: dict[str, Any]) -> list[str]:
@@ -91,6 +100,8 @@ def _wrong(found: dict[str, Any]) -> list[str]:
 
 def _print(urls: ServerUrls, found: dict[str, Any], *, top: int | None) -> None:
     totals, redis, postgres, lag = (found[k] for k in ("totals", "redis", "postgres", "lag"))
+    log_id = found["log_id"]
+    archived = None if postgres["error"] else totals["events_archived"]
     about = "" if lag["exact"] else "at least "
     lines = [
         ("api", urls.api_url or "not known here"),
@@ -99,18 +110,15 @@ def _print(urls: ServerUrls, found: dict[str, Any], *, top: int | None) -> None:
             "postgres",
             _server(urls.postgres_url, postgres, f"{size(postgres['database_bytes'])} on disk"),
         ),
-        ("log", f"{found['log_id']}, {len(found['partitions'])} partitions"),
+        ("log", log_id and f"{log_id}, {len(found['partitions'])} partitions"),
         ("generation", found["generation"]),
         ("workers", found["workers"]),
         ("lag", None if lag["events"] is None else f"{about}{lag['events']:,} events"),
         ("sessions", _count(totals["sessions"])),
-        (
-            "turns",
-            None if totals["turns_estimated"] is None else f"about {totals['turns_estimated']:,}",
-        ),
+        ("turns", _count(totals["turns"])),
         (
             "archive",
-            f"{_count(totals['events_archived'])} events, {size(postgres['archive_bytes'])}",
+            f"{_count(archived)} events, {size(postgres['archive_bytes'])}",
         ),
         ("read models", size(postgres["read_model_bytes"])),
         ("parked", f"{_count(totals['parked'])}, {_count(totals['skipped'])} skipped"),
