@@ -44,8 +44,8 @@ def audit(projection: Projection, partition: int, *, move_anchor: bool) -> Itera
         if len(keys) < _STEP:
             break
         after = (keys[-1].tenant, keys[-1].session_id)
-    if noted is not None and behind:
-        while projection.offsets[partition].n < noted.n:
+    if behind:
+        while noted is not None and projection.offsets[partition].n < noted.n:
             yield 0
         yield _check_behind(projection, behind)
     if move_anchor:
