@@ -81,6 +81,14 @@ for i = 1, count do
   end
 end
 
+if not erased then -- asked before repeats are answered: ids may know what the stream has lost
+  local length = redis.call('XLEN', stream)
+  if length == seq - base then length = redis.call('HLEN', ids) end
+  if length ~= seq - base then
+    redis.call('PUBLISH', 'turnlog:wake', partition .. ' ' .. session) -- so that it is healed at once
+    return redis.error_reply('LOST ' .. session .. ' ' .. int(seq - base) .. ' ' .. int(length))
+  end
+end
 if #fresh == 0 then
   return {int(t), seq, seqs, repeats}
 end
@@ -89,12 +97,6 @@ if erased then
 end
 if expected ~= '' and tonumber(expected) ~= seq then
   return redis.error_reply('CONFLICT ' .. expected .. ' ' .. int(seq))
-end
-local length = redis.call('XLEN', stream)
-if length == seq - base then length = redis.call('HLEN', ids) end
-if length ~= seq - base then
-  redis.call('PUBLISH', 'turnlog:wake', partition .. ' ' .. session) -- so that it is healed at once
-  return redis.error_reply('LOST ' .. session .. ' ' .. int(seq - base) .. ' ' .. int(length))
 end
 
 -- Every check is behind us: Lua does not roll back what it has written.
