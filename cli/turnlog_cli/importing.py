@@ -129,8 +129,7 @@ class Importer:
         try:
             value: object = from_json(line.text, allow_inf_nan=False)
         except ValueError as error:
-            text = str(error).splitlines()[0][:160].replace(" at line 1 column ", " at column ")
-            raise InvalidEvent(f"no JSON: {text}") from None
+            raise InvalidEvent(f"no JSON: {_json_fault(error)}") from None
         conversation = from_openai(value)
         return conversation, self._events(conversation)
 
@@ -200,6 +199,14 @@ class Importer:
                 if not rest:
                     return known
         raise _OtherContent(f"session {session_id} is being written to; import it again later")
+
+
+def _json_fault(error: ValueError) -> str:
+    """What is wrong with the JSON, in one line and in words."""
+    text = str(error).splitlines()[0][:160].replace(" at line 1 column ", " at column ")
+    for term in ("lone leading surrogate in hex escape", "unexpected end of hex escape"):
+        text = text.replace(term, "a lone surrogate, which is no Unicode character,")
+    return text
 
 
 def _batches(events: Sequence[Event]) -> list[list[Event]]:

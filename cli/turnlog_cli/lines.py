@@ -1,12 +1,15 @@
 """Lines of a file or of standard input, plain or gzip, one at a time."""
 
+import asyncio
+import contextlib
 import gzip
 import io
 import os
 import stat
 import sys
+import threading
 import zlib
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from types import TracebackType
 from typing import NamedTuple, Self, cast
@@ -14,6 +17,7 @@ from typing import NamedTuple, Self, cast
 from turnlog_schemas.errors import TurnlogError
 
 MAX_LINE_BYTES = 64 * 1024 * 1024
+_READ_AHEAD = 4
 _GZIP = b"\x1f\x8b"
 _BOM = b"\xef\xbb\xbf"
 
@@ -44,6 +48,35 @@ class LineReader:
         self.total: int | None = mode.st_size if stat.S_ISREG(mode.st_mode) else None
         """Bytes of the file as it lies there; None when that is not known."""
 
+    async def lines(self) -> AsyncIterator[Line]:
+        """The same as iterating, read by a thread of its own: a pipe may be silent for long, and
+        what was read before must not wait for it."""
+        loop = asyncio.get_running_loop()
+        queue: asyncio.Queue[Line | Exception | None] = asyncio.Queue()
+        room = threading.Semaphore(_READ_AHEAD)
+
+        def read() -> None:
+            end: Exception | None = None
+            with contextlib.suppress(RuntimeError):  # the loop has ended, nobody wants more
+                try:
+                    for line in self:
+                        room.acquire()
+                        loop.call_soon_threadsafe(queue.put_nowait, line)
+                except (Unreadable, ValueError) as error:
+                    end = error
+                loop.call_soon_threadsafe(queue.put_nowait, end)
+
+        # A daemon, so that a silent pipe does not hold up the end of the process.
+        threading.Thread(target=read, name="turnlog lines", daemon=True).start()
+        while True:
+            found = await queue.get()
+            room.release()
+            if isinstance(found, Exception):
+                raise found
+            if found is None:
+                return
+            yield found
+
     @property
     def done(self) -> int:
         """Bytes taken of `total`."""
@@ -73,7 +106,7 @@ class LineReader:
     def _opened(self) -> io.BufferedIOBase:
         plain = io.BufferedReader(self._source, 256 * 1024)
         if self._source.head == _GZIP:
-            return io.BufferedReader(gzip.GzipFile(fileobj=plain, mode="rb"), 256 * 1024)  # pyright: ignore[reportArgumentType]
+            return gzip.GzipFile(fileobj=plain, mode="rb")
         return plain
 
     @staticmethod

@@ -22,6 +22,8 @@ _EXTRAS = {
 }
 """Module -> the extra of the distribution that brings it."""
 
+_CTRL_C = 130
+
 
 def main() -> NoReturn:
     """Run the command that the arguments name, and exit."""
@@ -29,7 +31,11 @@ def main() -> NoReturn:
         _use_utf8()
         sys.exit(_run())
     except KeyboardInterrupt:
-        _quit(130)
+        _quit(_CTRL_C)
+    except SystemExit as end:
+        if end.code == _CTRL_C:
+            _quit(_CTRL_C)
+        raise
     except BrokenPipeError:  # the reader of our output has seen enough
         _quit(1)
 

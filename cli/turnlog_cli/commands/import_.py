@@ -100,7 +100,7 @@ async def _import(
     )
     broken: str | None = None
     try:
-        for line in lines:
+        async for line in lines.lines():
             await importer.take(line)
             bar.update(lines.done, lines.total, _detail(importer.counts))
     except Unreadable as error:
