@@ -73,8 +73,13 @@ class Call(NamedTuple):
 
     def arguments(self) -> list[str | bytes | int]:
         """Everything after the SHA-1 of EVALSHA: the number of keys, KEYS, ARGV."""
-        keys, start, events = self.keys, self.start, self.events
-        values: list[str | bytes | int] = [
+        keys, start = self.keys, self.start
+        owner = "" if start is None else start.owner
+        triples: list[str | bytes | int] = []
+        for event in self.events:
+            owner = owner or event.owner
+            triples += (event.event_id, _MARKS.get(event.type, ""), event.raw)
+        return [
             4,
             keys.heads,
             keys.index,
@@ -84,15 +89,11 @@ class Call(NamedTuple):
             keys.partition,
             self.as_user,
             "" if self.expected_seq is None else self.expected_seq,
+            owner,
+            "" if start is None else start.event_id,
+            "" if start is None else start.raw,
+            *triples,
         ]
-        if start is None:
-            owner = next((event.owner for event in events if event.owner), "")
-            values += (owner, "", "")
-        else:
-            values += (start.owner, start.event_id, start.raw)
-        for event in events:
-            values += (event.event_id, _MARKS.get(event.type, ""), event.raw)
-        return values
 
     def packed(self) -> bytes:
         """The whole command as it goes over the wire."""
