@@ -159,12 +159,13 @@ def _explain(error: ValidationError, *, prefix: str = "") -> str:
 def _line(detail: ErrorDetails, prefix: str) -> str:
     # Pydantic names the branch of a union as a part of the place; people know only the fields.
     names = (str(part) for part in detail["loc"] if "[" not in str(part) and part != "str")
-    field = prefix + ".".join(list(names)[:4])
+    # What concerns several fields, or the whole, has no place.
+    field = (prefix + ".".join(list(names)[:4])).removesuffix(".") or "event"
     if detail["type"] == "missing":
         return f"{field}: missing"
     message = detail["msg"][0].lower() + detail["msg"][1:]
     given: Any = detail["input"]
-    if detail["loc"][0] in _SHOWN and isinstance(given, str | int):
+    if detail["loc"] and detail["loc"][0] in _SHOWN and isinstance(given, str | int):
         return f"{field}: given {str(given)[:60]!r}; {message}"
     return f"{field}: given {_type_name(given)}; {message}"
 
