@@ -39,6 +39,7 @@ class LineReader:
 
     def __init__(self, path: str) -> None:
         self._path = "standard input" if path == "-" else path
+        self._owned = path != "-"
         try:
             file = sys.stdin.buffer if path == "-" else Path(path).open("rb")  # noqa: SIM115
             mode = os.fstat(file.fileno())
@@ -115,8 +116,9 @@ class LineReader:
             pass
 
     def close(self) -> None:
-        """Close the file."""
-        self._source.file.close()
+        """Close the file, if it was opened here."""
+        if self._owned:
+            self._source.file.close()
 
     def __enter__(self) -> Self:
         return self

@@ -5,6 +5,7 @@ Exit codes: 0 done; 1 found or failed, with one line on stderr; 2 used wrongly; 
 
 import os
 import sys
+from collections.abc import Sequence
 from typing import NoReturn
 
 _EXTRAS = {
@@ -28,25 +29,27 @@ _CTRL_C = 130
 def main() -> NoReturn:
     """Run the command that the arguments name, and exit."""
     try:
-        _use_utf8()
-        sys.exit(_run())
+        _show_everything()
+        code = run(sys.argv[1:])
+        if code != _CTRL_C:
+            sys.exit(code)
     except KeyboardInterrupt:
-        _quit(_CTRL_C)
-    except SystemExit as end:
-        if end.code == _CTRL_C:
-            _quit(_CTRL_C)
-        raise
+        code = _CTRL_C
     except BrokenPipeError:  # the reader of our output has seen enough
-        _quit(1)
+        code = 1
+    _quit(code)
 
 
-def _run() -> int:
+def run(arguments: Sequence[str]) -> int:
+    """Run a command in this process; its exit code."""
     from turnlog_schemas.errors import TurnlogError
 
     try:
         from turnlog_cli.app import app
 
-        app(prog_name="turnlog")
+        app(list(arguments), prog_name="turnlog")
+    except SystemExit as end:
+        return end.code if isinstance(end.code, int) else int(end.code is not None)
     except ModuleNotFoundError as error:
         extra = _EXTRAS.get((error.name or "").partition(".")[0])
         if extra is None:
@@ -79,7 +82,7 @@ def _say(text: str) -> None:
     print(f"turnlog: {text}", file=sys.stderr)
 
 
-def _use_utf8() -> None:
+def _show_everything() -> None:
     """A terminal that cannot show a character gets a substitute, never an error."""
     for stream in (sys.stdout, sys.stderr):
         reconfigure = getattr(stream, "reconfigure", None)

@@ -1,17 +1,23 @@
-"""Running the command as a process of its own, with nothing of this environment's settings."""
+"""Running the command, with nothing of this environment's settings."""
 
+import contextlib
+import io
 import json
 import os
 import subprocess
 import sys
+import tempfile
 import threading
 from collections.abc import Generator
 from contextlib import contextmanager
 from typing import Any, NamedTuple
+from unittest.mock import patch
 
+import psycopg
 import redis
 from servers import wait_until
 
+from turnlog_cli.main import run
 from turnlog_producers.keys import Keys, heads_key
 from turnlog_projector.settings import Settings
 from turnlog_projector.worker import Worker
@@ -49,7 +55,22 @@ class Turnlog:
         }
 
     def __call__(self, *arguments: object, stdin: bytes = b"", **environment: str) -> Ran:
-        """Run it to its end."""
+        """Run it to its end, in this process: far cheaper than one of its own."""
+        out, err = io.StringIO(), io.StringIO()
+        with (
+            io.TextIOWrapper(tempfile.TemporaryFile()) as given,
+            patch.dict(os.environ, {**self.environment, **environment}, clear=True),
+            contextlib.redirect_stdout(out),
+            contextlib.redirect_stderr(err),
+        ):
+            given.buffer.write(stdin)
+            given.buffer.seek(0)
+            with patch("sys.stdin", given):
+                code = run([str(each) for each in arguments])
+        return Ran(code, out.getvalue(), err.getvalue())
+
+    def process(self, *arguments: object, stdin: bytes = b"", **environment: str) -> Ran:
+        """Run it to its end as a process of its own."""
         done = subprocess.run(
             [*COMMAND, *map(str, arguments)],
             input=stdin,
@@ -100,8 +121,6 @@ def projecting(turnlog: Turnlog) -> Generator[None]:
 
 def projected(turnlog: Turnlog) -> bool:
     """Whether the archive holds every event of the log."""
-    import psycopg
-
     with psycopg.connect(turnlog.postgres_url) as connection:
         row = connection.execute("SELECT count(*) FROM turnlog.archive").fetchone()
     return row is not None and row[0] == turnlog.count()

@@ -46,14 +46,14 @@ async def test_real_conversations_come_back_through_the_api(
         originals = [json.loads(line) for line in file]
     turns = sum(len(each["messages"]) for each in originals)
 
-    first = turnlog("import", shared_data, "--json")
+    first = turnlog.process("import", shared_data, "--json")
     assert first.code == 0, first.err
     assert (first.json["sessions"], first.json["turns"], first.json["bad_lines"]) == (
         len(originals),
         turns,
         0,
     )
-    again = turnlog("import", shared_data, "--json")
+    again = turnlog.process("import", shared_data, "--json")
     assert again.code == 0, again.err
     assert (again.json["sessions"], again.json["turns"]) == (0, 0)
     assert again.json["turns_already_there"] == turns
