@@ -126,23 +126,23 @@ def test_a_turn_without_a_time_has_that_of_the_one_before() -> None:
     assert from_openai({"id": "s", "messages": [user()]}).turns[0].at is None
 
 
-@pytest.mark.parametrize(
-    ("line", "message"),
-    [
-        ([], "given a list; allowed is an object with messages"),
-        ({}, "messages: given null; allowed is a list of messages"),
-        ({"messages": ["x"]}, r"messages\.0: given a text; allowed is an object"),
-        ({"messages": [{}]}, r"messages\.0\.role: given null; allowed: system, .*, tool, agent"),
-        ({"messages": [user(), user(role="robot")]}, r"messages\.1\.role: given 'robot'"),
-        ({"messages": [user(at="yesterday")]}, r"messages\.0\.at: given a text; allowed is a time"),
-        ({"messages": [user(timestamp=1e300)]}, r"messages\.0\.timestamp: given a number"),
-        ({"messages": [], "created_at": True}, r"^created_at: given true or false"),
-        ({"messages": [], "id": {}}, "id: given an object"),
-        ({"messages": [], "id": ""}, "id: given a text"),
-        ({"messages": [], "user": []}, "user: given a list"),
-        ({"messages": [], "metadata": 1}, "metadata: given a whole number"),
-    ],
-)
+FAULTS: list[tuple[Any, str]] = [
+    ([], "given a list; allowed is an object with messages"),
+    ({}, "messages: given null; allowed is a list of messages"),
+    ({"messages": ["x"]}, r"messages\.0: given a text; allowed is an object"),
+    ({"messages": [{}]}, r"messages\.0\.role: given null; allowed: system, .*, tool, agent"),
+    ({"messages": [user(), user(role="robot")]}, r"messages\.1\.role: given 'robot'"),
+    ({"messages": [user(at="yesterday")]}, r"messages\.0\.at: given a text; allowed is a time"),
+    ({"messages": [user(timestamp=1e300)]}, r"messages\.0\.timestamp: given a number"),
+    ({"messages": [], "created_at": True}, r"^created_at: given true or false"),
+    ({"messages": [], "id": {}}, "id: given an object"),
+    ({"messages": [], "id": ""}, "id: given a text"),
+    ({"messages": [], "user": []}, "user: given a list"),
+    ({"messages": [], "metadata": 1}, "metadata: given a whole number"),
+]
+
+
+@pytest.mark.parametrize(("line", "message"), FAULTS)
 def test_a_fault_is_named_by_its_place(line: Any, message: str) -> None:
     with pytest.raises(InvalidEvent, match=message):
         from_openai(line)
