@@ -1,6 +1,6 @@
 """The OpenAPI document. Routes read their requests themselves, so they say here what they read."""
 
-from typing import Any
+from typing import Any, cast
 
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
@@ -13,6 +13,8 @@ from turnlog_api.problems import KINDS, MEDIA_TYPE
 
 _REF = "#/components/schemas/{model}"
 _MODELS: dict[str, type[BaseModel]] = {}
+_EXAMPLES: dict[str, Any] = {}
+"""FastAPI leaves every null out of the document, in examples too: they are put in at the end."""
 _PATH = {
     "session_id": "The session. 1 to 128 of `A-Z a-z 0-9 . _ ~ -`.",
 }
@@ -52,7 +54,10 @@ def asks(
     extra: dict[str, Any] = {"parameters": parameters}
     if body is not None:
         _MODELS[body.__name__] = body
-        content = {"schema": {"$ref": _REF.format(model=body.__name__)}, "example": body_example}
+        content = {
+            "schema": {"$ref": _REF.format(model=body.__name__)},
+            "example": _later(body_example),
+        }
         extra["requestBody"] = {"required": True, "content": {"application/json": content}}
     return extra
 
@@ -69,7 +74,7 @@ def answers(
     good: dict[str, Any] = {
         "model": model,
         "description": "Done.",
-        "content": {"application/json": {"example": example}},
+        "content": {"application/json": {"example": _later(example)}},
     }
     if on_session:
         good["headers"] = SESSION_HEADERS
@@ -105,8 +110,23 @@ def describe(app: FastAPI) -> dict[str, Any]:
             "token": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"}
         }
         document["security"] = [{"token": []}, {}]
-        app.openapi_schema = document
+        app.openapi_schema = _with_examples(document)
     return app.openapi_schema
+
+
+def _later(example: Any) -> str:
+    name = f"example {len(_EXAMPLES)}"
+    _EXAMPLES[name] = example
+    return name
+
+
+def _with_examples(value: Any) -> Any:
+    if isinstance(value, dict):
+        members = cast(dict[str, Any], value)
+        return {name: _with_examples(member) for name, member in members.items()}
+    if isinstance(value, list):
+        return [_with_examples(item) for item in cast(list[Any], value)]
+    return _EXAMPLES.get(value, value) if isinstance(value, str) else value
 
 
 def _query(kind: type[Params]) -> list[dict[str, Any]]:

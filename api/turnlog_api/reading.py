@@ -61,13 +61,18 @@ class Reader:
     """Queries over a pool that reconnects by itself. All methods raise `ServerUnavailable` when
     Postgres does not answer, and `NotReady` when it holds no schema of ours."""
 
-    def __init__(self, url: str, *, size: int, timeout_s: float = 2.0) -> None:
-        self._timeout_s = timeout_s
+    def __init__(
+        self, url: str, *, size: int, timeout_s: float = 2.0, answer_s: float = 35.0
+    ) -> None:
+        """`timeout_s` bounds the wait for a connection, `answer_s` that for an answer: Postgres
+        itself gives up after 30 s."""
+        self._answer_s = answer_s
         self._rests_until = 0.0
         self._generation: int | None = None
         self._size = size
+        self._conninfo = with_role(url)
         self._pool: Pool = AsyncConnectionPool(
-            with_role(url),
+            self._conninfo,
             connection_class=Pooled,
             kwargs={
                 "autocommit": True,
@@ -132,11 +137,12 @@ class Reader:
             connection = await self._take()
             try:
                 cursor = connection.cursor()
-                await cursor.execute(text, params)
+                async with asyncio.timeout(self._answer_s):
+                    await cursor.execute(text, params)
                 result = cursor.pgresult
                 assert result is not None, "a statement that reads has a result"
                 return Rows(result)
-            except psycopg.errors.QueryCanceled:
+            except (psycopg.errors.QueryCanceled, TimeoutError):
                 raise ServerUnavailable("Postgres took too long to answer") from None
             except psycopg.OperationalError:
                 if not connection.broken:
@@ -158,6 +164,17 @@ class Reader:
             raise ServerUnavailable("Postgres does not answer") from None
         finally:
             await self._pool.putconn(connection)
+
+    async def reason(self) -> str:
+        """Why no connection can be had, in one line."""
+        try:
+            connection = await psycopg.AsyncConnection.connect(self._conninfo, connect_timeout=3)
+        except psycopg.OperationalError as error:
+            said = str(error).strip().splitlines()[-1]
+            hint = ": run `turnlog init`" if '"turnlog_api" does not exist' in said else ""
+            return f"Postgres does not answer: {said}{hint}"
+        await connection.close()
+        return "Postgres did not answer, and does again"
 
     async def _take(self) -> Pooled:
         if time.monotonic() < self._rests_until:

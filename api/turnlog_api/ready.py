@@ -30,8 +30,8 @@ async def check_ready(log: LogReads, reader: Reader) -> dict[str, str | None]:
         elif in_redis is not None:
             known = LogMeta(rows.text(0, 0) or "", rows.number(0, 1) or 0)
             check_same_log(in_redis, known)
-    except ServerUnavailable as error:
-        checks["postgres"] = str(error)
+    except ServerUnavailable:
+        checks["postgres"] = await reader.reason()
     except NotReady as error:
         checks["schema"] = str(error)
     except WrongLog as error:
