@@ -113,9 +113,10 @@ def _only_one(connection: Database) -> Generator[None]:
 def _check_complete(rebuild: Rebuild) -> int:
     """Every session must be there, folded to an event that the archive holds at that seq; returns
     how many there are."""
+    reached = columns(list(rebuild.positions.items()), 2)
     parked = columns([(k.partition, k.tenant, k.session_id) for k in rebuild.parked], 3)
     row = rebuild.connection.execute(
-        statement("check_generation", generation=rebuild.generation), parked
+        statement("check_generation", generation=rebuild.generation), [*reached, *parked]
     ).fetchone()
     assert row is not None
     sessions, wrong = row

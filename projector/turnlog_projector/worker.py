@@ -88,7 +88,8 @@ class Worker:
                 projection = Projection(LogReader(client, meta.partitions), connection)
                 leases = Leases(connection, lease_seconds=self.settings.lease_seconds)
                 wakes.subscribe()
-                _Duty(self, projection, leases, wakes, audit_now=self._restarted(client)).run()
+                audit_now = self._restarted(client)
+                _Duty(self, projection, leases, wakes, meta, audit_now=audit_now).run()
                 leases.release()
         finally:
             wakes.close()
@@ -118,6 +119,7 @@ class _Duty:
         projection: Projection,
         leases: Leases,
         wakes: Wakes,
+        meta: LogMeta,
         *,
         audit_now: bool,
     ) -> None:
@@ -125,6 +127,7 @@ class _Duty:
         self.projection = projection
         self.leases = leases
         self.wakes = wakes
+        self.meta = meta
         self.owned: set[int] = set()
         self.dirty: set[int] = set()
         self.audits: dict[int, Iterator[int]] = {}
@@ -216,7 +219,13 @@ class _Duty:
             logger.info("%s", error)
             self._next_tick = 0.0
 
+    def _check_log(self) -> None:
+        """Before anything is put right in Redis: one that was emptied, or holds another log by now,
+        must not be refilled unless an operator says so. Raises `WrongLog`."""
+        check_same_log(read_meta(self.projection.log.client), self.meta)
+
     def _settle(self, key: SessionKey, reason: str) -> None:
+        self._check_log()
         try:
             settle(self.projection, key, reason)
         except LostPartition as error:
@@ -237,6 +246,8 @@ class _Duty:
             self.next_audit[partition] = now + self.worker.settings.audit_seconds
             if partition in self.owned and partition not in self.audits:
                 self._start_audit(partition, move_anchor=False)
+        if self.audits:
+            self._check_log()
         for partition, steps in list(self.audits.items()):
             try:
                 if next(steps, None) is not None:
