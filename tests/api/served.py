@@ -17,6 +17,7 @@ from turnlog_projector.database import Database, connect_postgres, connect_redis
 from turnlog_projector.init import initialise
 from turnlog_projector.log import LogReader
 from turnlog_projector.projection import Projection
+from turnlog_projector.settings import load
 
 PARTITIONS = 4
 
@@ -68,7 +69,7 @@ async def serving(
 ) -> AsyncGenerator[httpx.AsyncClient]:
     """A client of an app of its own."""
     values = {"redis_url": stage.redis_url, "postgres_url": stage.postgres_url, **settings}
-    app = create_app(ApiSettings(**values))
+    app = create_app(load(ApiSettings, **values))
     async with (
         app.router.lifespan_context(app),
         httpx.AsyncClient(

@@ -1,6 +1,7 @@
 """Writes: what they append, and that a repeat appends nothing."""
 
 import asyncio
+from collections.abc import AsyncIterator
 from typing import Any
 
 import httpx
@@ -141,7 +142,7 @@ async def test_if_match_names_the_seq_that_the_session_must_be_at(
     fitting = {"If-Match": '"1"'}
     assert (await api.post(TURNS, json=HELLO, headers=fitting)).status_code == 201
     for bad in ("1", "*", '"x"', 'W/"1"', '"-1"', '"99999999999999999999"', '"\u0661"'):
-        answer = await api.post(TURNS, json=HELLO, headers={"If-Match": bad.encode()})
+        answer = await api.post(TURNS, json=HELLO, headers=[(b"If-Match", bad.encode())])
         problem(answer, 400, "bad-request")
     assert head_of(stage).seq == 2
 
@@ -297,7 +298,7 @@ async def test_a_large_body_is_refused(stage: Stage) -> None:
         body = await api.post(TURNS, json={"role": "user", "content": "x" * 100_000})
         problem(body, 413, "too-large")
 
-        async def endless() -> Any:
+        async def endless() -> AsyncIterator[bytes]:
             for _ in range(100):
                 yield b'"' + b"x" * 10_000
 
