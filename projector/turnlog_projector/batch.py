@@ -1,8 +1,9 @@
 """What one transaction writes: moved offsets first, then archive, heads, read models."""
 
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from hashlib import blake2b
-from typing import NamedTuple
+from typing import LiteralString, NamedTuple
 
 import psycopg
 from psycopg import Cursor
@@ -13,6 +14,9 @@ from turnlog_projector.log import SessionKey, StoredEvent
 from turnlog_projector.sqlfiles import statement
 from turnlog_projector.tables import ROW_OF, Row, columns, session_row
 from turnlog_projector.work import SessionWork
+
+LARGE_BATCH_EVENTS = 500
+_ARCHIVE_TYPES = ("int4", "int8", "text", "text", "int8", "text", "int8", "int8", "bytea", "bytea")
 
 
 class Offset(NamedTuple):
@@ -57,7 +61,9 @@ class Batch:
     )
     archive: list[Row] = field(default_factory=list[Row])
     heads: dict[SessionKey, Archived] = field(default_factory=dict[SessionKey, Archived])
-    parked: list[Parked] = field(default_factory=list[Parked])
+    positions: dict[int, int] = field(default_factory=dict[int, int])
+    """The place in the archive that each partition has reached."""
+    parked: dict[SessionKey, Parked] = field(default_factory=dict[SessionKey, Parked])
     unparked: list[tuple[SessionKey, int | None]] = field(
         default_factory=list[tuple[SessionKey, int | None]]
     )
@@ -89,19 +95,30 @@ class Batch:
         Raises `LostPartition` when an offset is not what it was: drop the batch and what is cached.
         """
         try:
-            with connection.transaction(), connection.pipeline():
-                with connection.cursor() as cursor:
+            with connection.transaction():
+                if self.large:
+                    with connection.cursor() as cursor:
+                        self._move_offsets(cursor)
+                        self._check_moved(cursor)
+                        copy_rows(cursor, statement("copy_archive"), self.archive, _ARCHIVE_TYPES)
+                        self._write(cursor)
+                    return
+                with connection.pipeline(), connection.cursor() as cursor:
                     self._move_offsets(cursor)
                     with connection.cursor() as writer:
+                        if self.archive:
+                            writer.execute(statement("put_archive"), columns(self.archive, 10))
                         self._write(writer)
-                    moved = {row[0] for row in cursor.fetchall()}
-                if len(moved) != len(self.moves):
-                    lost = sorted(set(self.moves) - moved)
-                    raise LostPartition(f"partitions {lost} were moved by another worker")
+                    self._check_moved(cursor)
         except psycopg.errors.UniqueViolation as error:
             raise LostPartition(
                 f"archived by another worker: {error.diag.constraint_name}"
             ) from None
+
+    @property
+    def large(self) -> bool:
+        """Whether it is written by COPY, which costs half, but some round trips more."""
+        return len(self.archive) >= LARGE_BATCH_EVENTS
 
     def _move_offsets(self, cursor: Cursor[TupleRow]) -> None:
         rows: list[Row] = [
@@ -110,35 +127,58 @@ class Batch:
         ]
         cursor.execute(statement("move_offsets"), columns(rows, 8))
 
+    def _check_moved(self, cursor: Cursor[TupleRow]) -> None:
+        lost = sorted(self.moves.keys() - {row[0] for row in cursor.fetchall()})
+        if lost:
+            raise LostPartition(f"partitions {lost} were moved by another worker")
+
     def _write(self, cursor: Cursor[TupleRow]) -> None:
-        if self.archive:
-            cursor.execute(statement("put_archive"), columns(self.archive, 10))
         heads: list[Row] = [(*key, *archived) for key, archived in self.heads.items()]
         if heads:
             cursor.execute(statement("put_heads"), columns(heads, 7))
         parked: list[Row] = [
             (p.key.tenant, p.key.session_id, p.seq, p.event_id, p.key.partition, p.error)
-            for p in self.parked
+            for p in self.parked.values()
         ]
         if parked:
             cursor.execute(statement("put_parked"), columns(parked, 6))
         for key, parked_seq in self.unparked:
             cursor.execute(statement("unpark"), (key.tenant, key.session_id, parked_seq or 0))
-        write_rows(cursor, self.generation, list(self.works.values()))
+        write_rows(cursor, self.generation, list(self.works.values()), large=self.large)
 
 
-def write_rows(cursor: Cursor[TupleRow], generation: int, works: list[SessionWork]) -> None:
-    """Put the changed rows of sessions into the read models of a generation."""
+def write_rows(
+    cursor: Cursor[TupleRow], generation: int, works: list[SessionWork], *, large: bool
+) -> None:
+    """Put the changed rows of sessions into the read models of a generation. With `large` turns
+    that are new there are copied in; a pipeline cannot do that."""
     _remove(cursor, generation, works)
     sessions = [session_row(w.session) for w in works if w.dirty and w.session is not None]
     if sessions:
         put = statement("put_sessions", generation=generation)
         cursor.execute(put, columns(sessions, len(sessions[0])))
-    for table, rows in changed_rows(works).items():
+    changed = changed_rows(works)
+    if large:
+        stored = {(w.key.tenant, w.key.session_id): w.stored_seq for w in works}
+        new = [row for row in changed["turns"] if row[3] > stored[row[0], row[1]]]
+        changed["turns"] = [row for row in changed["turns"] if row[3] <= stored[row[0], row[1]]]
+        copy_rows(cursor, statement("copy_turns", generation=generation), new)
+    for table, rows in changed.items():
         if rows:
             cursor.execute(
                 statement(f"put_{table}", generation=generation), columns(rows, len(rows[0]))
             )
+
+
+def copy_rows(
+    cursor: Cursor[TupleRow], query: LiteralString, rows: Iterable[Row], types: Sequence[str] = ()
+) -> None:
+    """COPY rows in; the types of the columns are given where the query takes binary values."""
+    with cursor.copy(query) as stream:
+        if types:
+            stream.set_types(types)
+        for row in rows:
+            stream.write_row(row)
 
 
 def changed_rows(works: list[SessionWork]) -> dict[str, list[Row]]:

@@ -89,14 +89,20 @@ class LogReader:
         """For each (session, first, last): its events of that range, and its head. The head is read
         after the events, so that it knows of every pruning that could concern them."""
         pipe = self.client.pipeline(transaction=False)
+        fields: dict[int, dict[str, None]] = {}
         for key, first, last in wanted:
-            keys = self.keys(key)
-            pipe.xrange(keys.stream, min=f"{first}-0", max=f"{last}-0")
-            pipe.hget(keys.heads, key.field)
-        replies = pipe.execute()
+            pipe.execute_command("XRANGE", self.keys(key).stream, f"{first}-0", f"{last}-0")
+            fields.setdefault(key.partition, {})[key.field] = None
+        for partition, names in fields.items():
+            pipe.execute_command("HMGET", heads_key(partition), *names)
+        replies: list[list[Any]] = pipe.execute()
+        heads: dict[tuple[int, str], Head | None] = {}
+        for (partition, names), values in zip(fields.items(), replies[len(wanted) :], strict=True):
+            for name, value in zip(names, values, strict=True):
+                heads[partition, name] = Head.parse(value) if value else None
         return [
-            Tail([_stored(raw) for raw in events], Head.parse(head) if head else None)
-            for events, head in zip(replies[::2], replies[1::2], strict=True)
+            Tail([_stored(raw) for raw in events], heads[key.partition, key.field])
+            for (key, _, _), events in zip(wanted, replies[: len(wanted)], strict=True)
         ]
 
     def newest(self, key: SessionKey, *, upto: int, count: int) -> list[StoredEvent]:
@@ -162,15 +168,16 @@ class LogReader:
 
 def _index_entry(raw: RawEntry) -> IndexEntry:
     id_, fields = raw
-    values = {fields[i]: fields[i + 1] for i in range(0, len(fields), 2)}
+    # The scripts write session, from, count, prev, last and size in this order.
+    _, session, _, first, _, events, _, prev, _, last, _, size = fields
     return IndexEntry(
-        n=int(id_.split(b"-")[0]),
-        session=values[b"session"].decode(),
-        first=int(values[b"from"]),
-        events=int(values[b"count"]),
-        prev=values[b"prev"].decode(),
-        last=values[b"last"].decode(),
-        size=int(values[b"size"]),
+        int(id_[:-2]),
+        session.decode(),
+        int(first),
+        int(events),
+        prev.decode(),
+        last.decode(),
+        int(size),
     )
 
 

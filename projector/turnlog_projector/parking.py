@@ -8,8 +8,9 @@ from typing import NamedTuple
 
 from turnlog_projector.batch import Archived, Batch, Parked
 from turnlog_projector.database import Database
+from turnlog_projector.folding import decode_stored, fold_all
 from turnlog_projector.log import SessionKey, StoredEvent
-from turnlog_projector.projection import Projection, decode_stored, fold_all
+from turnlog_projector.projection import Projection
 from turnlog_projector.sqlfiles import statement
 from turnlog_projector.work import SessionWork
 from turnlog_schemas.codec import RecordedEvent
@@ -49,7 +50,7 @@ def park(projection: Projection, key: SessionKey, error: str) -> None:
     if archived.parked_seq is not None:
         return
     batch = Batch(projection.generation)
-    batch.parked.append(Parked(key, archived.seq + 1, archived.event_id or "-", error))
+    batch.parked[key] = Parked(key, archived.seq + 1, archived.event_id or "-", error)
     batch.heads[key] = archived._replace(parked_seq=archived.seq + 1)
     old = projection.offsets[key.partition]
     batch.moves[key.partition] = (old, old._replace(epoch=old.epoch + 1))
@@ -95,12 +96,13 @@ def _fold_on(projection: Projection, key: SessionKey) -> int:
         except InvalidEvent as error:
             stopped = Parked(key, stored.seq, stored.event_id, str(error))
             break
-    stopped = fold_all(projection.models, work, events) or stopped
+    for parked in fold_all(projection.models, [(work, events)]):
+        stopped = parked
     folded = (work.session["seq"] if work.session else 0) - first + 1
     parked_seq: int | None = None
     if stopped is not None:
         parked_seq = stopped.seq
-        batch.parked.append(stopped)
+        batch.parked[key] = stopped
     elif len(rows) == _CHUNK:
         parked_seq = rows[-1][0].seq + 1
     if folded:

@@ -8,34 +8,31 @@ neither lose an event nor write one twice.
 import logging
 from collections import OrderedDict
 from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 
-from turnlog_projector.batch import Archived, Batch, LostPartition, Offset, Parked
+import redis
+
+from turnlog_projector.batch import Archived, Batch, LostPartition, Offset
 from turnlog_projector.database import Database, scalar
+from turnlog_projector.folding import Decoded, decode_all, fold_all
 from turnlog_projector.log import IndexEntry, LogReader, SessionKey, StoredEvent
+from turnlog_projector.reading import AnchorLost as AnchorLost
+from turnlog_projector.reading import Limits, Reading, SessionReading, read
 from turnlog_projector.readmodels import ReadModels
 from turnlog_projector.repeats import find_repeats
 from turnlog_projector.sqlfiles import statement
 from turnlog_projector.tables import columns
 from turnlog_projector.work import SessionWork
-from turnlog_schemas.codec import RecordedEvent, decode
-from turnlog_schemas.errors import InvalidEvent
-from turnlog_schemas.fold import needs
+from turnlog_schemas.codec import RecordedEvent
 from turnlog_schemas.rows import Session
 
-MAX_BATCH_EVENTS = 2000
+MAX_BATCH_EVENTS = 5000
 MAX_BATCH_BYTES = 8 * 1024 * 1024
 MAX_CACHED_SESSIONS = 20_000
+_BEHIND_AT_ONCE = 8
 
 logger = logging.getLogger(__name__)
-
-
-class AnchorLost(Exception):
-    """The index does not hold the entry that the partition was projected up to: audit it."""
-
-    def __init__(self, partition: int) -> None:
-        super().__init__(f"partition {partition}: the index lost the anchor")
-        self.partition = partition
 
 
 class StreamBroken(Exception):
@@ -58,6 +55,11 @@ class Projection:
         self.settled: set[SessionKey] = set()
         """Sessions just put right: for what the index says of them, the stream is the truth."""
         self._sessions: OrderedDict[SessionKey, tuple[Archived, Session | None]] = OrderedDict()
+        self._behind: list[int] = []
+        """Partitions with more to do than a batch takes; each waits for its turn."""
+        self._next: list[int] = []
+        """Partitions to read ahead from while a large batch is being written."""
+        self._ahead: Reading | None = None
 
     @property
     def generation(self) -> int:
@@ -68,6 +70,8 @@ class Projection:
         """Forget what is cached; read the active generation and the offsets of the partitions."""
         self._sessions.clear()
         self.settled.clear()
+        self._behind = []
+        self._ahead = None
         with self.connection.transaction():
             # Offsets first: a flip raises their epochs as it changes `active`. One in between
             # leaves old epochs here, which fail at the first compare-and-set; the other way round,
@@ -83,62 +87,77 @@ class Projection:
         Raises `AnchorLost` or `StreamBroken` (nothing written) for what an audit or a healing must
         put right first, and `LostPartition` when another worker was quicker.
         """
-        plans, more = self._plan(partitions)
-        if not plans:
+        reading = self._ahead
+        self._ahead = None
+        if (
+            reading is None
+            or not reading.anchors.keys() <= set(partitions)
+            or any(self.offsets[p] != anchor for p, anchor in reading.anchors.items())
+        ):
+            reading = self._read({p: self.offsets[p] for p in self._turn(partitions)})
+        taken = reading.anchors.keys()
+        more = reading.more | (set(partitions) - taken)
+        self._behind = [p for p in self._behind if p not in taken] + sorted(reading.more)
+        if not reading.ends:
             return 0, more
-        settled = self.settled & {e.key(p) for p, entries in plans.items() for e in entries}
+        return self._project(reading, more), more
+
+    def _turn(self, partitions: Sequence[int]) -> list[int]:
+        """Those that a batch takes: of partitions that are far behind a few at a time, so that the
+        events of a session come together."""
+        waiting = [p for p in self._behind if p in partitions]
+        return [p for p in partitions if p not in waiting] + waiting[:_BEHIND_AT_ONCE]
+
+    def _read(self, anchors: dict[int, Offset]) -> Reading:
+        return read(self.log, anchors, Limits(MAX_BATCH_EVENTS, MAX_BATCH_BYTES), self._cached_seq)
+
+    def _cached_seq(self, key: SessionKey) -> int:
+        cached = self._sessions.get(key)
+        return cached[0].seq if cached is not None else 0
+
+    def _project(self, reading: Reading, more: set[int]) -> int:
+        settled = self.settled & reading.sessions.keys()
         for key in settled:
             # What these entries tell is in the stream by now, so this projects all of it; where it
             # is still broken, the session has just been parked for that.
             with suppress(StreamBroken):
                 while self.catch_up(key):
                     pass
+        sessions = {k: session for k, session in reading.sessions.items() if k not in settled}
+        self.load(sessions)
+        self._check_chains(sessions)
+        self._read_rest(sessions)
         batch = Batch(self.generation)
-        ends: dict[SessionKey, IndexEntry] = {}
-        for partition, entries in plans.items():
-            for entry in entries:
-                key = entry.key(partition)
-                if key not in settled and (key not in ends or entry.end >= ends[key].end):
-                    ends[key] = entry
-        self.load(ends)
-        self._check_chains(plans, settled)
-        wanted = [
-            (key, self.archived(key).seq + 1, entry.end)
-            for key, entry in ends.items()
-            if entry.end > self.archived(key).seq
-        ]
-        for (key, first, last), tail in zip(wanted, self.log.tails(wanted), strict=True):
-            self._check_tail(key, first, last, ends[key], tail.events)
-            repeats = find_repeats(self.connection, key, tail)
-            self.add(batch, key, tail.events, repeats)
-        events = len(batch.archive)
-        pos = {p: self.offsets[p].pos for p in plans}
-        for row in batch.archive:
-            pos[row[0]] += 1
-        for partition, entries in plans.items():
-            old, last = self.offsets[partition], entries[-1]
-            new = Offset(last.n, last.session, last.last, old.epoch, pos[partition])
-            batch.moves[partition] = (old, new)
-        self.commit(batch)
+        self._add_sessions(batch, sessions)
+        for partition, end in reading.ends.items():
+            old = self.offsets[partition]
+            pos = batch.positions.get(partition, old.pos)
+            batch.moves[partition] = (old, Offset(end.n, end.session, end.last, old.epoch, pos))
+        self._next = self._turn(sorted(more))
+        try:
+            self.commit(batch)
+        finally:
+            self._next = []
         self.settled -= settled
-        return events, more
+        return len(batch.archive)
 
-    def catch_up(self, key: SessionKey, *, count: int = MAX_BATCH_EVENTS) -> int:
+    def catch_up(self, key: SessionKey) -> int:
         """Project what the stream of one session holds beyond the archive, whatever the index says;
-        returns how many events that were. At most `count`: call again until it is 0."""
+        returns how many events that were. At most a batch: call again until it is 0."""
         self.load([key])
         first = self.archived(key).seq + 1
-        [tail] = self.log.tails([(key, first, first + count - 1)])
+        [tail] = self.log.tails([(key, first, first + MAX_BATCH_EVENTS - 1)])
         if not tail.events:
             return 0
-        self._check_tail(key, first, tail.events[-1].seq, None, tail.events)
+        _check_tail(key, first, tail.events[-1].seq, None, tail.events)
         events = _within(tail.events, MAX_BATCH_BYTES)
         batch = Batch(self.generation)
-        self.add(batch, key, events, find_repeats(self.connection, key, tail))
+        repeats = find_repeats(self.connection, [(key, tail)]).get(key, {})
+        self._fold(batch, [self._add(batch, key, events, decode_all(key, events), repeats)])
         old = self.offsets[key.partition]
         batch.moves[key.partition] = (
             old,
-            old._replace(epoch=old.epoch + 1, pos=old.pos + len(batch.archive)),
+            old._replace(epoch=old.epoch + 1, pos=batch.positions[key.partition]),
         )
         self.commit(batch)
         return len(events)
@@ -165,45 +184,69 @@ class Projection:
         """The row of a loaded session."""
         return self._sessions[key][1]
 
-    def add(
+    def _add_sessions(self, batch: Batch, sessions: dict[SessionKey, SessionReading]) -> None:
+        tails = [(key, s.tail) for key, s in sessions.items() if s.tail is not None]
+        repeats = find_repeats(self.connection, tails)
+        added: list[tuple[SessionWork, list[RecordedEvent]]] = []
+        for key, tail in tails:
+            decoded, archived = sessions[key].decoded, self.archived(key).seq
+            events = tail.events
+            if events and events[0].seq <= archived:
+                events = [event for event in events if event.seq > archived]
+            if not events:
+                continue
+            newest = sessions[key].newest
+            _check_tail(key, archived + 1, newest.end, newest, events)
+            if decoded is None or len(events) < len(tail.events):
+                decoded = decode_all(key, events)
+            added.append(self._add(batch, key, events, decoded, repeats.get(key, {})))
+        self._fold(batch, added)
+
+    def _add(
         self,
         batch: Batch,
         key: SessionKey,
         events: list[StoredEvent],
+        decoded: Decoded,
         repeats: dict[int, int],
-    ) -> None:
-        """Archive events of one session, the next after what is archived, and fold them unless the
-        session is parked. `repeats` maps the seq of a repeat to that of the first event."""
+    ) -> tuple[SessionWork, list[RecordedEvent]]:
+        """Archive events of one session, the next after what is archived; returns what to fold:
+        nothing when the session is parked. `repeats`: seq of a repeat -> seq of the first event."""
         archived, session = self._sessions[key]
-        pos = self.offsets[key.partition].pos + sum(
-            1 for row in batch.archive if row[0] == key.partition
-        )
-        work = SessionWork(key, session, self.models if archived.seq else None)
-        parked_seq = archived.parked_seq
-        decoded: list[RecordedEvent] = []
-        for event in events:
-            pos += 1
+        reached = batch.positions.get(key.partition, self.offsets[key.partition].pos)
+        for pos, event in enumerate(events, reached + 1):
             batch.add_event(key, pos, event, repeats.get(event.seq))
-            if parked_seq is not None:
-                continue
-            try:
-                decoded.append(decode_stored(key, event, repeats.get(event.seq)))
-            except InvalidEvent as error:
-                parked_seq = event.seq
-                batch.parked.append(Parked(key, event.seq, event.event_id, str(error)))
-        parked = fold_all(self.models, work, decoded)
-        if parked is not None:
-            parked_seq = parked.seq
-            batch.parked = [p for p in batch.parked if p.key != key]
-            batch.parked.append(parked)
+        batch.positions[key.partition] = reached + len(events)
+        work = SessionWork(key, session, self.models if archived.seq else None)
+        parked_seq, to_fold = archived.parked_seq, decoded.events
+        if parked_seq is not None:
+            to_fold = []
+        elif decoded.stopped is not None:
+            parked_seq = decoded.stopped.seq
+            batch.parked[key] = decoded.stopped
+        if repeats:
+            for event in to_fold:
+                event.repeat_of = repeats.get(event.seq)
         last = events[-1]
         batch.heads[key] = Archived(last.seq, last.event_id, last.recorded_at, parked_seq)
         batch.works[key] = work
+        return work, to_fold
+
+    def _fold(self, batch: Batch, added: Sequence[tuple[SessionWork, list[RecordedEvent]]]) -> None:
+        for parked in fold_all(self.models, added):
+            batch.parked[parked.key] = parked
+            batch.heads[parked.key] = batch.heads[parked.key]._replace(parked_seq=parked.seq)
 
     def commit(self, batch: Batch) -> None:
         """Write the batch and remember what it made. On `LostPartition` forget what is cached."""
         try:
-            batch.commit(self.connection)
+            if batch.large and self._next:
+                with ThreadPoolExecutor(1) as pool:
+                    written = pool.submit(batch.commit, self.connection)
+                    self._read_ahead(batch)
+                    written.result()
+            else:
+                batch.commit(self.connection)
         except LostPartition:
             self.reload(self.offsets)
             raise
@@ -214,7 +257,7 @@ class Projection:
             session = work.session if work else self._sessions[key][1]
             self._sessions[key] = (archived, session)
             self._sessions.move_to_end(key)
-        for parked in batch.parked:
+        for parked in batch.parked.values():
             logger.warning(
                 "parked session %s at seq %d: %s", parked.key.field, parked.seq, parked.error
             )
@@ -222,60 +265,36 @@ class Projection:
             self._sessions.popitem(last=False)
 
     def forget(self, key: SessionKey) -> None:
-        """Drop what is cached of a session."""
+        """Drop what is cached of a session, and what was read ahead."""
         self._sessions.pop(key, None)
+        self._ahead = None
 
-    def _plan(self, partitions: Sequence[int]) -> tuple[dict[int, list[IndexEntry]], set[int]]:
-        """Which index entries the batch takes from each partition, and which have more."""
-        count = max(MAX_BATCH_EVENTS // max(len(partitions), 1), 50)
-        wanted = [(p, self.offsets[p].n) for p in partitions]
-        plans: dict[int, list[IndexEntry]] = {}
-        more: set[int] = set()
-        events = size = 0
-        for (partition, n), entries in zip(
-            wanted, self.log.index_from(wanted, count + 1), strict=True
-        ):
-            fresh = self._after_anchor(partition, n, entries)
-            taken: list[IndexEntry] = []
-            for entry in fresh:
-                if events and (events + entry.events > MAX_BATCH_EVENTS or size > MAX_BATCH_BYTES):
-                    break
-                taken.append(entry)
-                events += entry.events
-                size += entry.size
-            if taken:
-                plans[partition] = taken
-            if len(taken) < len(fresh) or len(entries) > count:
-                more.add(partition)
-        return plans, more
+    def _read_ahead(self, batch: Batch) -> None:
+        """Read on from where the batch will leave the partitions."""
+        offsets = {**self.offsets, **{p: new for p, (_, new) in batch.moves.items()}}
+        # Whatever goes wrong here is met again, where it is dealt with, by the next reading.
+        with suppress(AnchorLost, redis.RedisError, OSError):
+            self._ahead = self._read({p: offsets[p] for p in self._next})
 
-    def _after_anchor(self, partition: int, n: int, entries: list[IndexEntry]) -> list[IndexEntry]:
-        if n == 0:
-            if entries and entries[0].n != 1:
-                raise AnchorLost(partition)
-            return entries
-        offset = self.offsets[partition]
-        if (
-            not entries
-            or entries[0].n != n
-            or entries[0].session != offset.session
-            or entries[0].last != offset.event_id
-        ):
-            raise AnchorLost(partition)
-        return entries[1:]
+    def _read_rest(self, sessions: dict[SessionKey, SessionReading]) -> None:
+        """Read what was not: sessions of which the index tells more than one batch takes, most of
+        it archived already."""
+        wanted: list[tuple[SessionKey, int, int]] = []
+        for key, session in sessions.items():
+            first, last = self.archived(key).seq + 1, session.newest.end
+            if session.tail is None and first <= last:
+                wanted.append((key, first, last))
+        for (key, _, _), tail in zip(wanted, self.log.tails(wanted), strict=True):
+            sessions[key].tail = tail
 
-    def _check_chains(self, plans: dict[int, list[IndexEntry]], settled: set[SessionKey]) -> None:
+    def _check_chains(self, sessions: dict[SessionKey, SessionReading]) -> None:
         """Each entry must go on from where its session is archived, or from the entry before it;
         one that tells of what is archived already must tell the same."""
-        reached: dict[SessionKey, tuple[int, str]] = {}
         told: list[tuple[SessionKey, IndexEntry]] = []
-        for partition, entries in plans.items():
-            for entry in entries:
-                key = entry.key(partition)
-                if key in settled:
-                    continue
-                archived = self.archived(key)
-                seq, event_id = reached.get(key, (archived.seq, archived.event_id))
+        for key, session in sessions.items():
+            archived = self.archived(key)
+            seq, event_id = archived.seq, archived.event_id
+            for entry in session.entries:
                 if entry.first == seq + 1 and entry.prev != event_id:
                     raise StreamBroken(key, f"its history before seq {entry.first} is another one")
                 if entry.first > seq + 1:
@@ -283,7 +302,7 @@ class Projection:
                 if entry.end == seq and entry.last != event_id:
                     raise StreamBroken(key, f"event {seq} is another one")
                 if entry.end > seq:
-                    reached[key] = (entry.end, entry.last)
+                    seq, event_id = entry.end, entry.last
                 elif entry.end < archived.seq:
                     told.append((key, entry))
         self._check_told(told)
@@ -301,54 +320,18 @@ class Projection:
             if archived.get((key, entry.end)) != entry.last:
                 raise StreamBroken(key, f"event {entry.end} is another one")
 
-    def _check_tail(
-        self,
-        key: SessionKey,
-        first: int,
-        last: int,
-        entry: IndexEntry | None,
-        events: list[StoredEvent],
-    ) -> None:
-        if [event.seq for event in events] != list(range(first, last + 1)):
-            raise StreamBroken(key, f"the stream does not hold seqs {first} to {last}")
-        if entry is not None and events[-1].event_id != entry.last:
-            raise StreamBroken(key, f"event {last} is not the one that the index names")
 
-
-def decode_stored(key: SessionKey, event: StoredEvent, repeat_of: int | None) -> RecordedEvent:
-    """Decode a stream or archive entry. Raises `InvalidEvent`."""
-    decoded = decode(
-        event.raw,
-        tenant=key.tenant,
-        session_id=key.session_id,
-        seq=event.seq,
-        recorded_at=event.recorded_at,
-        repeat_of=repeat_of,
-    )
-    if decoded.event_id != event.event_id:
-        raise InvalidEvent("event_id: the entry and the event in it name different ids")
-    return decoded
-
-
-def fold_all(models: ReadModels, work: SessionWork, events: list[RecordedEvent]) -> Parked | None:
-    """Fold events into the work; returns the event at which folding had to stop, if any.
-
-    A fault of the fold itself must not stop the other sessions: it parks this one, and folds again
-    by `turnlog parked retry` once it is mended.
-    """
-    named = [id_ for event in events for id_ in needs(event)]
-    models.prefetch({work.key: (work, list(dict.fromkeys(work.unknown(tuple(named)))))})
-    for event in events:
-        try:
-            work.fold(event)
-        except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
-            where = error.__traceback__
-            while where is not None and where.tb_next is not None:
-                where = where.tb_next
-            line = where.tb_lineno if where is not None else 0
-            reason = f"the fold failed: {type(error).__name__} (line {line})"
-            return Parked(work.key, event.seq, event.event_id, reason)
-    return None
+def _check_tail(
+    key: SessionKey,
+    first: int,
+    last: int,
+    entry: IndexEntry | None,
+    events: list[StoredEvent],
+) -> None:
+    if [event.seq for event in events] != list(range(first, last + 1)):
+        raise StreamBroken(key, f"the stream does not hold seqs {first} to {last}")
+    if entry is not None and events[-1].event_id != entry.last:
+        raise StreamBroken(key, f"event {last} is not the one that the index names")
 
 
 def _within(events: list[StoredEvent], size: int) -> list[StoredEvent]:

@@ -1,6 +1,6 @@
 """Reading the read models of one generation, as folding needs them."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 from turnlog_projector.batch import Archived
 from turnlog_projector.database import Database
@@ -34,16 +34,17 @@ class ReadModels:
             found[SessionKey(*row[:3])] = (archived, session)
         return found
 
-    def prefetch(self, wanted: dict[SessionKey, tuple[SessionWork, list[str]]]) -> None:
+    def prefetch(self, wanted: Sequence[tuple[SessionWork, list[str]]]) -> None:
         """Load the turns that the events of a batch name, in one query."""
-        keys = [(k.tenant, k.session_id, id_) for k, (_, ids) in wanted.items() for id_ in ids]
+        keys = [(w.key.tenant, w.key.session_id, id_) for w, ids in wanted for id_ in ids]
         if not keys:
             return
         query = statement("load_turns", generation=self.generation)
         found = {tuple(row[:3]): row[3] for row in self.connection.execute(query, columns(keys, 3))}
-        for key, (work, ids) in wanted.items():
+        for work, ids in wanted:
+            tenant, session_id = work.key.tenant, work.key.session_id
             for id_ in ids:
-                body = found.get((key.tenant, key.session_id, id_))
+                body = found.get((tenant, session_id, id_))
                 work.prefetched(id_, turn_from(body) if body is not None else None)
 
     def turn(self, key: SessionKey, turn_id: str) -> Turn | None:

@@ -11,12 +11,12 @@ from collections.abc import Callable, Iterable
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from typing import Any, NamedTuple
 
-from turnlog_projector.batch import Parked, changed_rows, write_rows
-from turnlog_projector.copytext import copy_lines
+from turnlog_projector.batch import Parked, changed_rows, copy_rows, write_rows
+from turnlog_projector.collecting import collect_less
 from turnlog_projector.database import Database, connect_postgres
+from turnlog_projector.folding import Decoded, fold_all
 from turnlog_projector.log import SessionKey, StoredEvent
 from turnlog_projector.parking import decode_archived, skipped_by_session
-from turnlog_projector.projection import fold_all
 from turnlog_projector.readmodels import ReadModels
 from turnlog_projector.sqlfiles import statement
 from turnlog_projector.tables import session_row
@@ -115,7 +115,7 @@ class Rebuild:
 
     def _copy_partitions(self, processes: int) -> None:
         spawn = multiprocessing.get_context("spawn")
-        pool = ProcessPoolExecutor(processes, mp_context=spawn)
+        pool = ProcessPoolExecutor(processes, mp_context=spawn, initializer=collect_less)
         try:
             tasks = [
                 pool.submit(
@@ -181,18 +181,19 @@ class Rebuild:
         """Fold archived events against the tables of the generation, and write what they change."""
         models = ReadModels(self.connection, self.generation)
         found = models.heads(sessions)
-        works: list[SessionWork] = []
+        works: list[tuple[SessionWork, list[RecordedEvent]]] = []
         for key, rows in sessions.items():
             if key in self.parked:
                 continue
             session = found[key][1]
             work = SessionWork(key, session, models if session is not None else None)
-            parked = fold_archived(models, work, rows, skips.get(key, _NO_SKIPS))
-            if parked is not None:
-                self.parked[key] = parked
-            works.append(work)
-        with self.connection.pipeline(), self.connection.cursor() as cursor:
-            write_rows(cursor, self.generation, works)
+            decoded = decode_all_archived(key, rows, skips.get(key, _NO_SKIPS))
+            if decoded.stopped is not None:
+                self.parked[key] = decoded.stopped
+            works.append((work, decoded.events))
+        self.parked |= {parked.key: parked for parked in fold_all(models, works)}
+        with self.connection.cursor() as cursor:
+            write_rows(cursor, self.generation, [work for work, _ in works], large=True)
 
 
 class CopiedPartition(NamedTuple):
@@ -234,8 +235,10 @@ def copy_partition(
                 if key is None:
                     return
                 work = SessionWork(key, None, None)
-                stopped = fold_archived(models, work, events, skips.get(key, _NO_SKIPS))
-                if stopped is not None:
+                decoded = decode_all_archived(key, events, skips.get(key, _NO_SKIPS))
+                if decoded.stopped is not None:
+                    parked[key] = decoded.stopped
+                for stopped in fold_all(models, [(work, decoded.events)]):
                     parked[key] = stopped
                 copier.add(work, len(events))
 
@@ -273,24 +276,19 @@ class _Copier:
             for table, rows in tables.items():
                 if not rows:
                     continue
-                with cursor.copy(statement(f"copy_{table}", generation=self._generation)) as stream:
-                    stream.write(copy_lines(rows))
+                copy_rows(cursor, statement(f"copy_{table}", generation=self._generation), rows)
         self._works = []
         self._events = 0
 
 
-def fold_archived(
-    models: ReadModels, work: SessionWork, rows: Iterable[Any], skipped: frozenset[int]
-) -> Parked | None:
-    """Fold archive rows (seq, event_id, recorded_at, bytes, repeat_of) of one session; the event at
-    which folding had to stop, if any."""
+def decode_all_archived(key: SessionKey, rows: Iterable[Any], skipped: frozenset[int]) -> Decoded:
+    """Decode archive rows (seq, event_id, recorded_at, bytes, repeat_of) of one session, up to the
+    first that cannot be decoded."""
     events: list[RecordedEvent] = []
-    stopped: Parked | None = None
     for row in rows:
         stored = StoredEvent(row[0], row[1], row[2], row[3])
         try:
-            events.append(decode_archived(work.key, stored, row[4], skipped))
+            events.append(decode_archived(key, stored, row[4], skipped))
         except InvalidEvent as error:
-            stopped = Parked(work.key, stored.seq, stored.event_id, str(error))
-            break
-    return fold_all(models, work, events) or stopped
+            return Decoded(events, Parked(key, stored.seq, stored.event_id, str(error)))
+    return Decoded(events, None)

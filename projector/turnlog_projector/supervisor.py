@@ -7,6 +7,7 @@ import signal
 import time
 from multiprocessing.process import BaseProcess
 
+from turnlog_projector.collecting import collect_less
 from turnlog_projector.database import check_redis, check_schema, connect_postgres, connect_redis
 from turnlog_projector.logs import set_up_logging
 from turnlog_projector.settings import Settings
@@ -39,6 +40,7 @@ def run_projector(settings: Settings, *, workers: int = 1) -> int:
     again. Raises a `TurnlogError` when an operator has to do something first."""
     set_up_logging(settings)
     if workers == 1:
+        collect_less()
         Worker(settings, _Stop()).run()
         return 0
     with connect_postgres(settings.postgres_url) as connection:
@@ -88,6 +90,7 @@ def _end(running: list[BaseProcess]) -> None:
 def _worker_process(settings: Settings, parent: int) -> None:
     set_up_logging(settings)
     stop = _Stop()
+    collect_less()
     try:
         Worker(settings, lambda: stop() or os.getppid() != parent).run()
     except TurnlogError as error:

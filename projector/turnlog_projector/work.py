@@ -1,5 +1,6 @@
 """One session within a batch: its rows before, what the events of the batch make of them."""
 
+from collections.abc import Iterable
 from typing import Protocol
 
 from turnlog_projector.log import SessionKey
@@ -29,6 +30,8 @@ class SessionWork:
     def __init__(self, key: SessionKey, session: Session | None, source: RowSource | None) -> None:
         self.key = key
         self.session = session
+        self.stored_seq = session["seq"] if session is not None else 0
+        """How far the session is in the read models: turns from later events are new there."""
         self._source = source
         self.changed = MemoryRows()
         self._loaded: dict[str, Turn | None] = {}
@@ -52,7 +55,7 @@ class SessionWork:
         """Note what the read models hold for a turn that `needs` named."""
         self._loaded[turn_id] = turn
 
-    def unknown(self, turn_ids: tuple[str, ...]) -> list[str]:
+    def unknown(self, turn_ids: Iterable[str]) -> list[str]:
         """Those of the ids that would have to be fetched."""
         if self._source is None:
             return []
