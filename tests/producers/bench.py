@@ -1,10 +1,11 @@
-"""What the tests of both clients share: one way to call them, and a look at what Redis then holds."""
+"""What the tests of both clients share: one way to call them, and a look at what Redis holds."""
 
 import inspect
 import json
 from typing import Any, NamedTuple
 
 import redis
+
 from turnlog_producers import AsyncChatSession, AsyncTurnLog, ChatSession, TurnLog
 from turnlog_producers.head import Head
 from turnlog_producers.keys import Keys

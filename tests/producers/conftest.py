@@ -7,6 +7,7 @@ from pathlib import Path
 import fakeredis
 import pytest
 import redis
+
 from turnlog_producers import AsyncTurnLog, TurnLog
 
 sys.path.insert(0, str(Path(__file__).parent))

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 from bench import Bench, settled
+
 from turnlog_producers import (
     Appended,
     Conflict,
@@ -191,7 +192,7 @@ async def test_repeated_erase_is_a_repeat(bench: Bench) -> None:
 
 async def test_nothing_follows_an_erasure_in_a_batch(bench: Bench) -> None:
     chat = bench.session()
-    with pytest.raises(InvalidEvent, match="nothing may come after session.erased"):
+    with pytest.raises(InvalidEvent, match=r"nothing may come after session\.erased"):
         await settled(chat.append_batch([chat.build.erase(), chat.build.clear()]))
     assert not bench.types()
 
@@ -292,7 +293,7 @@ async def test_event_over_the_limit_is_not_sent(bench: Bench) -> None:
     [
         "nul \0 inside",
         "😀 👩‍👩‍👧 e\u0301",
-        "\u202bעברית ואנגלית\u202c العربية",
+        "\u202bעברית ואנגלית\u202c العربية",  # noqa: RUF001
         "\u2028\u2029\x85\x1f\ufeff",
         "x😀" * 180_000,
         [{"type": "text", "text": "deep", "more": [[[{"a": None}]]]}],

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from bench import Bench, settled
+
 from turnlog_producers import CONTINUE, InvalidEvent
 
 _TURN = {
@@ -209,19 +210,19 @@ async def test_turn_takes_the_event_id_as_its_own(bench: Bench) -> None:
     assert started.turn_id == started.event_id
 
 
-@pytest.mark.parametrize(
-    ("call", "message"),
-    [
-        (lambda chat: chat.append_turn("bot", "Hi"), "data.role: given 'bot'"),
-        (lambda chat: chat.append_turn("user", "\ud800"), "lone surrogate"),
-        (lambda chat: chat.append_turn("user", metadata={"x": float("nan")}), "no JSON numbers"),
-        (lambda chat: chat.append_turn("user", event_id="a b"), "event_id: given 'a b'"),
-        (lambda chat: chat.append_turn("user", turn_id=""), "data.turn_id"),
-        (lambda chat: chat.clear(at="yesterday"), "at: given 'yesterday'"),
-        (lambda chat: chat.clear(at=datetime(2026, 1, 1)), "no UTC offset"),  # noqa: DTZ001
-        (lambda chat: chat.append("turn.sung", {}), "type: given 'turn.sung'"),
-    ],
-)
+INVALID: list[tuple[Method, str]] = [
+    (lambda chat: chat.append_turn("bot", "Hi"), "data.role: given 'bot'"),
+    (lambda chat: chat.append_turn("user", "\ud800"), "lone surrogate"),
+    (lambda chat: chat.append_turn("user", metadata={"x": float("nan")}), "no JSON numbers"),
+    (lambda chat: chat.append_turn("user", event_id="a b"), "event_id: given 'a b'"),
+    (lambda chat: chat.append_turn("user", turn_id=""), "data.turn_id"),
+    (lambda chat: chat.clear(at="yesterday"), "at: given 'yesterday'"),
+    (lambda chat: chat.clear(at=datetime(2026, 1, 1)), "no UTC offset"),  # noqa: DTZ001
+    (lambda chat: chat.append("turn.sung", {}), "type: given 'turn.sung'"),
+]
+
+
+@pytest.mark.parametrize(("call", "message"), INVALID, ids=[case[1] for case in INVALID])
 async def test_invalid_event_is_refused_before_anything_is_sent(
     bench: Bench, call: Method, message: str
 ) -> None:
@@ -230,15 +231,15 @@ async def test_invalid_event_is_refused_before_anything_is_sent(
     assert not bench.types()
 
 
-@pytest.mark.parametrize(
-    "call",
-    [
-        lambda chat: chat.append_turn("user", modle="m"),
-        lambda chat: chat.complete_turn("t-1", turn_id="t-2"),
-        lambda chat: chat.clear(turn_id="t-1"),
-        lambda chat: chat.build.clear(expected_seq=1),
-    ],
-)
+MISSPELT: list[Method] = [
+    lambda chat: chat.append_turn("user", modle="m"),
+    lambda chat: chat.complete_turn("t-1", turn_id="t-2"),
+    lambda chat: chat.clear(turn_id="t-1"),
+    lambda chat: chat.build.clear(expected_seq=1),
+]
+
+
+@pytest.mark.parametrize("call", MISSPELT, ids=range(len(MISSPELT)))
 async def test_misspelt_argument_is_no_field(bench: Bench, call: Method) -> None:
     with pytest.raises(TypeError):
         await settled(call(bench.session()))

@@ -4,6 +4,7 @@ from typing import Any
 
 import fakeredis
 import pytest
+
 import turnlog_producers
 from turnlog_producers import AsyncTurnLog, Misconfigured, TurnLog
 from turnlog_producers.errors import Refused, Unavailable
@@ -79,7 +80,7 @@ def test_other_number_of_partitions_than_the_log_has() -> None:
     TurnLog(client, partitions=8).session("s").clear()
     TurnLog(client).session("s").clear()
     other = TurnLog(client, partitions=16)
-    with pytest.raises(Misconfigured, match="TURNLOG_PARTITIONS is 16, but .* has 8"):
+    with pytest.raises(Misconfigured, match=r"TURNLOG_PARTITIONS is 16, but .* has 8"):
         other.session("s").clear()
 
 
@@ -88,6 +89,6 @@ async def test_other_number_of_partitions_than_the_log_has_async() -> None:
     async with AsyncTurnLog(client, partitions=8) as log:
         await log.session("s").clear()
     async with AsyncTurnLog(client, partitions=16) as other:
-        with pytest.raises(Misconfigured, match="TURNLOG_PARTITIONS is 16, but .* has 8"):
+        with pytest.raises(Misconfigured, match=r"TURNLOG_PARTITIONS is 16, but .* has 8"):
             await other.session("s").clear()
     await client.aclose()
