@@ -29,7 +29,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
 
-_COMMANDS = {
+COMMANDS = {
     "up": up,
     "init": init,
     "projector": projector,
@@ -46,7 +46,7 @@ _COMMANDS = {
     "schema": schema,
     "token": token,
 }
-for _name, _command in _COMMANDS.items():
+for _name, _command in COMMANDS.items():
     app.command(_name)(_command)
 
 

@@ -47,7 +47,9 @@ def tail(
         tenant = DEFAULT_TENANT
     urls = redis_at_least(redis_url, None, data_dir)
     out = console()
-    for found in Follower(urls.redis_url, tell=say).events(tenant, session):
+    follower = Follower(urls.redis_url, tell=say)
+    say("following from now on; Ctrl-C ends it")
+    for found in follower.events(tenant, session):
         if as_json:
             print_json_line(_as_json(found))
         else:
