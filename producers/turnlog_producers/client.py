@@ -11,7 +11,7 @@ from redis.exceptions import NoScriptError
 from redis.retry import Retry
 
 from turnlog_producers.connecting import OPTIONS, bad_url, pause_s, where
-from turnlog_producers.core import APPEND, Call
+from turnlog_producers.core import APPEND, Call, pack
 from turnlog_producers.faults import TRANSPORT_ERRORS, explain, is_passing
 from turnlog_producers.keys import Keys
 from turnlog_producers.meta import LogMeta, ensure_meta
@@ -37,6 +37,7 @@ class TurnLog:
         self.settings = ClientSettings(**options)
         self._client = client
         self._owns_client = False
+        self._pool: Any = client.connection_pool  # redis-py's stubs leave half of it unknown
         self._where = where(client.connection_pool.connection_kwargs)
         self._meta: LogMeta | None = None
 
@@ -90,20 +91,26 @@ class TurnLog:
 
     def send(self, call: Call) -> Any:
         """Run the append script and return its reply."""
-        client: Any = self._client  # redis-py's stubs leave its replies half unknown
-        arguments = call.arguments()
+        packed = call.packed()
 
         def evaluate() -> Any:
-            return client.execute_command("EVALSHA", APPEND.sha, *arguments)
-
-        def load_and_evaluate() -> Any:
             try:
-                return evaluate()
+                return self._exchange(packed)
             except NoScriptError:
-                client.script_load(APPEND.source)
-                return evaluate()
+                self._exchange(pack("SCRIPT", "LOAD", APPEND.source))
+                return self._exchange(packed)
 
-        return self._insist(load_and_evaluate, call)
+        return self._insist(evaluate, call)
+
+    def _exchange(self, packed: bytes) -> Any:
+        """One command over a connection of the pool: what `execute_command` does, without packing
+        once more and without its parsing of replies, for half the cost."""
+        connection = self._pool.get_connection()
+        try:
+            connection.send_packed_command([packed], check_health=False)
+            return connection.read_response(disable_decoding=True)
+        finally:
+            self._pool.release(connection)
 
     def _insist(self, action: Callable[[], T], call: Call | None = None) -> T:
         """Do it again while it fails for a passing reason, until `retry_s` are over."""

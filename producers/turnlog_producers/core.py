@@ -101,18 +101,14 @@ class Call(NamedTuple):
 
     def results(self, reply: Any) -> list[Appended]:
         """Read the script's reply: one entry an event, in their order."""
-        recorded_at = int(reply[0])
-        return [
-            Appended(
-                self.session_id,
-                seq,
-                event.event_id,
-                event.turn_id,
-                repeat == 1,
-                None if repeat == 1 else recorded_at,
-            )
-            for event, seq, repeat in zip(self.events, reply[2], reply[3], strict=True)
-        ]
+        session_id, recorded_at = self.session_id, int(reply[0])
+        results: list[Appended] = []
+        for (event_id, _, _, _, turn_id, _), seq, repeat in zip(
+            self.events, reply[2], reply[3], strict=True
+        ):
+            when = None if repeat else recorded_at
+            results.append(Appended(session_id, seq, event_id, turn_id, repeat == 1, when))
+        return results
 
 
 def pack(*words: str | bytes | int) -> bytes:
