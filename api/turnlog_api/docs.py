@@ -110,7 +110,7 @@ def describe(app: FastAPI) -> dict[str, Any]:
             "token": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"}
         }
         document["security"] = [{"token": []}, {}]
-        app.openapi_schema = _with_examples(document)
+        app.openapi_schema = cast(dict[str, Any], _with_examples(document))
     return app.openapi_schema
 
 

@@ -2,6 +2,8 @@
 
 import asyncio
 import logging
+import os
+import socket
 import time
 from collections.abc import AsyncGenerator, Awaitable, Mapping
 from contextlib import asynccontextmanager, suppress
@@ -57,17 +59,40 @@ def with_role(url: str) -> str:
     return make_conninfo(url, options=f"{known} {ours}".strip())
 
 
+class Watch:
+    """Cuts a connection whose server does not answer in time. (Cancelling the query, as psycopg
+    does when its task is cancelled, waits for the very server that does not answer.)"""
+
+    __slots__ = ("_connection", "_seconds", "_timer", "cut")
+
+    def __init__(self, connection: Pooled, seconds: float) -> None:
+        self._connection = connection
+        self._seconds = seconds
+        self.cut = False
+
+    def __enter__(self) -> None:
+        self._timer = asyncio.get_running_loop().call_later(self._seconds, self._cut)
+
+    def __exit__(self, *_: object) -> None:
+        self._timer.cancel()
+
+    def _cut(self) -> None:
+        self.cut = True
+        with suppress(OSError), socket.socket(fileno=os.dup(self._connection.fileno())) as opened:
+            opened.shutdown(socket.SHUT_RDWR)
+
+
 class Reader:
     """Queries over a pool that reconnects by itself. All methods raise `ServerUnavailable` when
     Postgres does not answer, and `NotReady` when it holds no schema of ours."""
 
-    def __init__(
-        self, url: str, *, size: int, timeout_s: float = 2.0, answer_s: float = 35.0
-    ) -> None:
-        """`timeout_s` bounds the wait for a connection, `answer_s` that for an answer: Postgres
-        itself gives up after 30 s."""
-        self._answer_s = answer_s
+    answer_s = 35.0
+    """Bounds the wait for an answer; Postgres itself gives up after 30 s."""
+
+    def __init__(self, url: str, *, size: int, timeout_s: float = 2.0) -> None:
+        """`timeout_s` bounds the wait for a connection."""
         self._rests_until = 0.0
+        self._taken = 0
         self._generation: int | None = None
         self._size = size
         self._conninfo = with_role(url)
@@ -135,35 +160,52 @@ class Reader:
         replaced: after a restart of Postgres all that are in the pool have."""
         for _ in range(self._size + 1):
             connection = await self._take()
+            watch = Watch(connection, self.answer_s)
             try:
                 cursor = connection.cursor()
-                async with asyncio.timeout(self._answer_s):
+                with watch:
                     await cursor.execute(text, params)
                 result = cursor.pgresult
                 assert result is not None, "a statement that reads has a result"
                 return Rows(result)
-            except (psycopg.errors.QueryCanceled, TimeoutError):
+            except psycopg.errors.QueryCanceled:
                 raise ServerUnavailable("Postgres took too long to answer") from None
             except psycopg.OperationalError:
-                if not connection.broken:
+                if watch.cut or not connection.broken:
                     raise ServerUnavailable("Postgres cannot answer now") from None
             finally:
-                await self._pool.putconn(connection)
+                await self._give_back(connection)
         self._rests_until = time.monotonic() + _REST_S
         raise ServerUnavailable("Postgres does not answer")
 
     @asynccontextmanager
     async def snapshot(self) -> AsyncGenerator[Pooled]:
         """A connection in one REPEATABLE READ transaction: all its statements see the same rows."""
-        connection = await self._take()
+        connection = await self._begin()
         try:
-            async with connection.transaction():
-                await connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
+            with Watch(connection, self.answer_s):
                 yield connection
         except psycopg.OperationalError:
             raise ServerUnavailable("Postgres does not answer") from None
         finally:
-            await self._pool.putconn(connection)
+            if not connection.broken:
+                with suppress(psycopg.Error):
+                    await connection.execute("ROLLBACK")
+            await self._give_back(connection)
+
+    async def _begin(self) -> Pooled:
+        for _ in range(self._size + 1):
+            connection = await self._take()
+            watch = Watch(connection, self.answer_s)
+            try:
+                with watch:
+                    await connection.execute("BEGIN ISOLATION LEVEL REPEATABLE READ")
+                return connection
+            except psycopg.OperationalError:
+                await self._give_back(connection)
+                if watch.cut:
+                    break
+        raise ServerUnavailable("Postgres does not answer")
 
     async def reason(self) -> str:
         """Why no connection can be had, in one line."""
@@ -180,12 +222,18 @@ class Reader:
         if time.monotonic() < self._rests_until:
             raise ServerUnavailable("Postgres does not answer")
         try:
-            return await self._pool.getconn()
+            connection = await self._pool.getconn()
         except PoolTimeout:
-            stats = self._pool.get_stats()
-            if stats.get("pool_size", 0) == 0 or stats.get("connections_errors", 0):
-                self._rests_until = time.monotonic() + _REST_S
+            if self._taken:
+                raise ServerUnavailable("all connections to Postgres are busy") from None
+            self._rests_until = time.monotonic() + _REST_S
             raise ServerUnavailable("Postgres does not answer") from None
+        self._taken += 1
+        return connection
+
+    async def _give_back(self, connection: Pooled) -> None:
+        self._taken -= 1
+        await self._pool.putconn(connection)
 
 
 async def both(first: Awaitable[T], second: Awaitable[U]) -> tuple[T, U]:

@@ -11,6 +11,7 @@ from proxy import Proxy
 from served import PARTITIONS, Stage, problem, serving
 from servers import wait_until_async
 
+from turnlog_api.reading import Reader
 from turnlog_producers.keys import Keys
 
 pytestmark = pytest.mark.integration
@@ -126,6 +127,21 @@ async def test_a_redis_that_hangs_slows_no_read_for_long(stage: Stage) -> None:
         await redis.down()
         await redis.up()
         await wait_until_async(lambda: ready(api), "the API has Redis again")
+
+
+async def test_a_postgres_that_hangs_is_given_up(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with proxied(stage) as (api, _, postgres):
+        monkeypatch.setattr(Reader, "answer_s", 0.3)
+        postgres.hang()
+        for params in ({}, STRONG):
+            problem(await api.get(TURNS, params=params), 503, "postgres-unavailable")
+        assert (await api.post(TURNS, json=HELLO)).status_code == 201
+        await postgres.down()
+        await postgres.up()
+        await wait_until_async(lambda: ready(api), "the API has Postgres again")
+        assert (await api.get(TURNS, params=STRONG)).json()["total_count"] == 2
 
 
 async def test_a_start_without_servers_is_no_failure(stage: Stage) -> None:
