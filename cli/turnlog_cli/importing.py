@@ -78,6 +78,7 @@ class Importer:
         self._max_event_bytes = max_event_bytes
         self._tell_fault = tell_fault
         self._tasks: dict[asyncio.Task[None], int] = {}
+        self._bytes = 0
         self._last_of: dict[str, asyncio.Task[None]] = {}
 
     async def take(self, line: Line) -> None:
@@ -97,8 +98,8 @@ class Importer:
         self._last_of[session_id] = task
         self._tasks[task] = sum(len(event.raw) for event in events)
         task.add_done_callback(lambda _: self._forget(session_id, task))
-        await asyncio.sleep(0)  # so that what was begun is sent while we read on
-        while len(self._tasks) >= _IN_FLIGHT or sum(self._tasks.values()) > _IN_FLIGHT_BYTES:
+        self._bytes += self._tasks[task]
+        while len(self._tasks) >= _IN_FLIGHT or self._bytes > _IN_FLIGHT_BYTES:
             await self._some_done()
 
     async def finish(self) -> None:
@@ -109,7 +110,7 @@ class Importer:
     async def _some_done(self) -> None:
         done, _ = await asyncio.wait(self._tasks, return_when=asyncio.FIRST_COMPLETED)
         for task in done:
-            self._tasks.pop(task, None)
+            self._bytes -= self._tasks.pop(task)
             task.result()
 
     def _forget(self, session_id: str, task: "asyncio.Task[None]") -> None:

@@ -17,7 +17,7 @@ from typing import NamedTuple, Self, cast
 from turnlog_schemas.errors import TurnlogError
 
 MAX_LINE_BYTES = 64 * 1024 * 1024
-_READ_AHEAD = 4
+_LINES_AHEAD = 64
 _GZIP = b"\x1f\x8b"
 _BOM = b"\xef\xbb\xbf"
 
@@ -54,14 +54,14 @@ class LineReader:
         what was read before must not wait for it."""
         loop = asyncio.get_running_loop()
         queue: asyncio.Queue[Line | Exception | None] = asyncio.Queue()
-        room = threading.Semaphore(_READ_AHEAD)
+        ahead = _Ahead()
 
         def read() -> None:
             end: Exception | None = None
             with contextlib.suppress(RuntimeError):  # the loop has ended, nobody wants more
                 try:
                     for line in self:
-                        room.acquire()
+                        ahead.add(line)
                         loop.call_soon_threadsafe(queue.put_nowait, line)
                 except (Unreadable, ValueError) as error:
                     end = error
@@ -71,11 +71,11 @@ class LineReader:
         threading.Thread(target=read, name="turnlog lines", daemon=True).start()
         while True:
             found = await queue.get()
-            room.release()
             if isinstance(found, Exception):
                 raise found
             if found is None:
                 return
+            ahead.remove(found)
             yield found
 
     @property
@@ -130,6 +130,31 @@ class LineReader:
         traceback: TracebackType | None,
     ) -> None:
         self.close()
+
+
+class _Ahead:
+    """Bounds what was read and not yet taken."""
+
+    def __init__(self) -> None:
+        self._changed = threading.Condition()
+        self._lines = 0
+        self._bytes = 0
+
+    def add(self, line: Line) -> None:
+        """Count a line in; waits while there are too many."""
+        with self._changed:
+            self._changed.wait_for(
+                lambda: self._lines < _LINES_AHEAD and self._bytes < MAX_LINE_BYTES
+            )
+            self._lines += 1
+            self._bytes += len(line.text or b"")
+
+    def remove(self, line: Line) -> None:
+        """Count a line out."""
+        with self._changed:
+            self._lines -= 1
+            self._bytes -= len(line.text or b"")
+            self._changed.notify()
 
 
 class _Counted(io.RawIOBase):

@@ -113,7 +113,9 @@ async def _import(
 
 
 def _detail(counts: Counts) -> str:
-    return f"{counts.sessions:,} sessions, {counts.turns:,} turns"
+    there = counts.turns_already_there
+    already = f", {there:,} already there" if there else ""
+    return f"{counts.lines:,} lines, {counts.sessions:,} sessions, {counts.turns:,} turns{already}"
 
 
 def _summary(counts: Counts) -> str:
