@@ -68,6 +68,8 @@ class Batch:
         default_factory=list[tuple[SessionKey, int | None]]
     )
     """Sessions that go on: their parked rows go, but for the one at the seq given."""
+    skipped: list[tuple[SessionKey, int]] = field(default_factory=list[tuple[SessionKey, int]])
+    """Events that parked their session and are void from now on."""
     works: dict[SessionKey, SessionWork] = field(default_factory=dict[SessionKey, SessionWork])
 
     def add_event(
@@ -142,6 +144,8 @@ class Batch:
         ]
         if parked:
             cursor.execute(statement("put_parked"), columns(parked, 6))
+        for key, seq in self.skipped:
+            cursor.execute(statement("skip_parked"), (key.tenant, key.session_id, seq))
         for key, parked_seq in self.unparked:
             cursor.execute(statement("unpark"), (key.tenant, key.session_id, parked_seq or 0))
         write_rows(cursor, self.generation, list(self.works.values()), large=self.large)

@@ -6,7 +6,7 @@ is mended, `skip` declares the event void for good, in every generation.
 
 from typing import NamedTuple
 
-from turnlog_projector.batch import Archived, Batch, Parked
+from turnlog_projector.batch import Batch, LostPartition, Parked
 from turnlog_projector.database import Database
 from turnlog_projector.folding import decode_stored, fold_all
 from turnlog_projector.log import SessionKey, StoredEvent
@@ -15,6 +15,7 @@ from turnlog_projector.sqlfiles import statement
 from turnlog_projector.work import SessionWork
 from turnlog_schemas.codec import RecordedEvent
 from turnlog_schemas.errors import InvalidEvent, TurnlogError
+from turnlog_schemas.ids import partition_of
 
 _CHUNK = 1000
 
@@ -63,27 +64,31 @@ def retry(projection: Projection, tenant: str, session_id: str, *, skip: bool = 
 
     Raises `NotParked`.
     """
-    row = projection.connection.execute(statement("find_parked"), (tenant, session_id)).fetchone()
-    if row is None:
-        raise NotParked(f"session {tenant}:{session_id} is not parked; see `turnlog parked`")
-    key = SessionKey(row[0], tenant, session_id)
+    key = SessionKey(
+        partition_of(tenant, session_id, projection.log.partitions), tenant, session_id
+    )
     projection.reload([key.partition])
     projection.load([key])
-    if skip:
-        projection.connection.execute(statement("skip_parked"), (tenant, session_id, row[1]))
+    if projection.archived(key).parked_seq is None:
+        raise NotParked(f"session {tenant}:{session_id} is not parked; see `turnlog parked`")
+    skips = _parked_events(projection.connection, key) if skip else frozenset[int]()
     folded = 0
-    while projection.archived(key).parked_seq is not None:
-        step = _fold_on(projection, key)
-        folded += step
-        if not step:
+    while (parked_seq := projection.archived(key).parked_seq) is not None:
+        try:
+            folded += _fold_on(projection, key, skips)
+        except LostPartition:
+            # The projector has written meanwhile, as it always may: from what stands now.
+            projection.load([key])
+            continue
+        if projection.archived(key).parked_seq == parked_seq:
             break
     return folded
 
 
-def _fold_on(projection: Projection, key: SessionKey) -> int:
+def _fold_on(projection: Projection, key: SessionKey, skips: frozenset[int]) -> int:
     archived = projection.archived(key)
     session = projection.session(key)
-    skipped = skipped_events(projection.connection, key)
+    skipped = skipped_events(projection.connection, key) | skips
     first = session["seq"] + 1 if session else 1
     rows = archived_events(projection.connection, key, first, count=_CHUNK)
     batch = Batch(projection.generation)
@@ -99,20 +104,26 @@ def _fold_on(projection: Projection, key: SessionKey) -> int:
     for parked in fold_all(projection.models, [(work, events)]):
         stopped = parked
     folded = (work.session["seq"] if work.session else 0) - first + 1
-    parked_seq: int | None = None
+    if stopped is None and len(rows) == _CHUNK:
+        last = rows[-1][0]
+        stopped = Parked(key, last.seq + 1, last.event_id, "its retry broke off: retry it again")
     if stopped is not None:
-        parked_seq = stopped.seq
         batch.parked[key] = stopped
-    elif len(rows) == _CHUNK:
-        parked_seq = rows[-1][0].seq + 1
     if folded:
         batch.works[key] = work
-    batch.heads[key] = Archived(archived.seq, archived.event_id, archived.recorded_at, parked_seq)
+    batch.skipped = [(key, seq) for seq in skips]
+    parked_seq = stopped.seq if stopped else None
+    batch.heads[key] = archived._replace(parked_seq=parked_seq)
     batch.unparked.append((key, parked_seq))
     old = projection.offsets[key.partition]
     batch.moves[key.partition] = (old, old._replace(epoch=old.epoch + 1))
     projection.commit(batch)
-    return folded if parked_seq != archived.parked_seq else 0
+    return folded
+
+
+def _parked_events(connection: Database, key: SessionKey) -> frozenset[int]:
+    rows = connection.execute(statement("parked_events"), (key.tenant, key.session_id))
+    return frozenset(row[0] for row in rows)
 
 
 def skipped_events(connection: Database, key: SessionKey) -> frozenset[int]:

@@ -88,6 +88,14 @@ class Rebuild:
                 self._fold_since(partition, upto)
                 self._say("catching up")
 
+    def fold_skipped(self) -> None:
+        """Fold on what an operator has skipped since this replay met it."""
+        for key, parked in list(self.parked.items()):
+            skips = skipped_by_session(self.connection, key.partition).get(key, _NO_SKIPS)
+            if parked.seq in skips:
+                del self.parked[key]
+                self._fold_session(key, parked.seq, skips)
+
     def write_parked(self) -> None:
         """Make the parked sessions those of this generation."""
         self.connection.execute(statement("unpark_all"))
@@ -139,25 +147,28 @@ class Rebuild:
 
     def _fold_large_sessions(self) -> None:
         for key in self._large:
-            first = 1
             skips = skipped_by_session(self.connection, key.partition).get(key, _NO_SKIPS)
-            while key not in self.parked:
-                events = self.connection.execute(
-                    statement("archived_chunk"),
-                    {
-                        **key._asdict(),
-                        "first": first,
-                        "pos": self.positions[key.partition],
-                        "count": _CHUNK_EVENTS,
-                    },
-                ).fetchall()
-                if not events:
-                    break
-                first = events[-1][0] + 1
-                with self.connection.transaction():
-                    self._fold_rows({key: events}, {key: skips})
-                self.done += len(events)
-                self._say("large sessions")
+            self._fold_session(key, 1, skips)
+
+    def _fold_session(self, key: SessionKey, first: int, skips: frozenset[int]) -> None:
+        """Fold one session against the tables, from a seq on, in chunks."""
+        while key not in self.parked:
+            events = self.connection.execute(
+                statement("archived_chunk"),
+                {
+                    **key._asdict(),
+                    "first": first,
+                    "pos": self.positions[key.partition],
+                    "count": _CHUNK_EVENTS,
+                },
+            ).fetchall()
+            if not events:
+                break
+            first = events[-1][0] + 1
+            with self.connection.transaction():
+                self._fold_rows({key: events}, {key: skips})
+            self.done += len(events)
+            self._say("large sessions")
 
     def _fold_since(self, partition: int, upto: int) -> None:
         first = self.positions.get(partition, 0) + 1

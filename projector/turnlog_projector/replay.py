@@ -136,6 +136,7 @@ def _flip(rebuild: Rebuild, former: int) -> None:
     with connection.transaction():
         connection.execute(statement("lock_offsets"))
         rebuild.catch_up()
+        rebuild.fold_skipped()
         rebuild.write_parked()
         connection.execute("UPDATE turnlog.offsets SET epoch = epoch + 1")
         connection.execute("UPDATE turnlog.active SET generation = %s", (rebuild.generation,))

@@ -1,4 +1,0 @@
-SELECT partition, seq FROM turnlog.parked
-WHERE tenant = %s AND session_id = %s AND state = 'parked'
-ORDER BY seq
-LIMIT 1
