@@ -31,8 +31,8 @@ _TIME = "to_char({} AT TIME ZONE 'UTC', 'FMYYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"')"
 COLUMNS = {
     "sessions": "tenant, session_id, user_id, project, title, visibility, archived, pinned,"
     f" deleted, {_TIME.format('created_at')}, {_TIME.format('updated_at')}, turn_count, seq,"
-    " body, event_id, started, erased, floor, last_turn_id, last_turn_seq, title_turn_id, tip_turn_id, branches,"
-    " ignored",
+    " body, event_id, started, erased, floor, last_turn_id, last_turn_seq, title_turn_id,"
+    " tip_turn_id, branches, ignored",
     "turns": f"tenant, session_id, turn_id, seq, branch_id, role, status, {_TIME.format('at')},"
     " body",
     "branches": "tenant, session_id, branch_id, first_seq, body",

@@ -1,0 +1,235 @@
+"""A session whose next event cannot be folded waits; everything else goes on."""
+
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
+
+import pytest
+from appending import foreign, poison, turn
+from rig import Rig
+from truth import read_tables
+
+from turnlog_projector.batch import Batch
+from turnlog_projector.parking import NotParked, list_parked, retry
+from turnlog_projector.projection import Projection
+from turnlog_projector.rebuild import Progress
+from turnlog_projector.replay import replay
+from turnlog_schemas import fold as fold_module
+from turnlog_schemas.codec import RecordedEvent
+from turnlog_schemas.rows import Changes, Rows, Session
+
+pytestmark = pytest.mark.integration
+
+
+def broken(session: Session, rows: Rows, event: RecordedEvent) -> Changes:
+    """A handler with a fault, as a release might bring one."""
+    raise KeyError("a fault of ours")
+
+
+def turns_of(rig: Rig, session_id: str) -> list[str]:
+    """The turn ids that the live read models show."""
+    (generation,) = rig.connection.execute("SELECT generation FROM turnlog.active").fetchall()[0]
+    rows = read_tables(rig.connection, generation)["turns"]
+    return [row[2] for row in sorted(rows, key=lambda row: row[3]) if row[1] == session_id]
+
+
+def states(rig: Rig) -> list[tuple[str, int, str]]:
+    """Session, seq and state of everything parked or skipped."""
+    return sorted((p.session_id, p.seq, p.state) for p in list_parked(rig.connection))
+
+
+def test_poison_parks_its_session_alone_and_is_archived(rig: Rig) -> None:
+    rig.writer.append("bad", turn("t0"), turn("t1"))
+    rig.writer.append("bad", poison(), turn("t2"))
+    rig.writer.append("good", turn("t0"))
+    projection = rig.projection()
+    rig.drain(projection)
+    rig.writer.append("bad", turn("t3"))
+    rig.writer.append("good", turn("t1"))
+    rig.drain(projection)
+    rig.check()
+    assert turns_of(rig, "bad") == ["t0", "t1"]
+    assert turns_of(rig, "good") == ["t0", "t1"]
+    assert states(rig) == [("bad", 3, "parked")]
+    [parked] = list_parked(rig.connection)
+    assert parked.waiting == 3
+    assert "no json" not in parked.error
+
+
+@pytest.mark.parametrize("raw", [b"", b"\x00", b"null", b"[]", b'"\\ud800"', b"\xff", b"{" * 2000])
+def test_no_bytes_stop_the_others(rig: Rig, raw: bytes) -> None:
+    rig.writer.append("bad", poison(raw))
+    rig.writer.append("good", turn("t0"))
+    rig.drain(rig.projection())
+    rig.check()
+    assert states(rig) == [("bad", 1, "parked")]
+
+
+def test_a_version_from_the_future_parks(rig: Rig) -> None:
+    rig.writer.append("bad", turn("t0"), foreign("turn.appended", {"turn_id": "t1"}, version=2))
+    rig.drain(rig.projection())
+    rig.check()
+    assert states(rig) == [("bad", 2, "parked")]
+
+
+def test_retry_after_a_mend_gives_what_never_parking_would_have_given(rig: Rig) -> None:
+    projection = rig.projection()
+    with patched_handler("turn.appended"):
+        rig.writer.append("s", turn("t0"), turn("t1"))
+        rig.drain(projection)
+    assert states(rig) == [("s", 1, "parked")]
+    rig.writer.append("s", turn("t2"))
+    rig.drain(projection)
+    assert turns_of(rig, "s") == []
+    assert retry(rig.projection(), "default", "s") == 3
+    assert states(rig) == []
+    rig.writer.append("s", turn("t3"))
+    rig.drain(projection)
+    rig.check()
+    assert turns_of(rig, "s") == ["t0", "t1", "t2", "t3"]
+
+
+def test_retry_without_a_mend_stays_where_it_is(rig: Rig) -> None:
+    rig.writer.append("s", turn("t0"), poison(), turn("t1"))
+    rig.drain(rig.projection())
+    assert retry(rig.projection(), "default", "s") == 0
+    rig.check()
+    assert states(rig) == [("s", 2, "parked")]
+
+
+def test_skip_goes_on_behind_the_event_and_stops_at_the_next(rig: Rig) -> None:
+    rig.writer.append("s", turn("t0"), poison(), turn("t1"), poison(), turn("t2"))
+    projection = rig.projection()
+    rig.drain(projection)
+    retry(rig.projection(), "default", "s", skip=True)
+    rig.check()
+    assert states(rig) == [("s", 2, "skipped"), ("s", 4, "parked")]
+    retry(rig.projection(), "default", "s", skip=True)
+    rig.writer.append("s", turn("t3"))
+    rig.drain(projection)
+    rig.check()
+    assert states(rig) == [("s", 2, "skipped"), ("s", 4, "skipped")]
+    assert turns_of(rig, "s") == ["t0", "t1", "t2", "t3"]
+    with pytest.raises(NotParked):
+        retry(rig.projection(), "default", "s")
+
+
+def test_a_long_session_is_retried_in_pieces(rig: Rig) -> None:
+    rig.writer.append("s", poison())
+    for start in range(0, 2400, 400):
+        rig.writer.append("s", *[turn(f"t{n}") for n in range(start, start + 400)])
+    rig.drain(rig.projection())
+    assert retry(rig.projection(), "default", "s", skip=True) == 2401
+    rig.check()
+
+
+def test_retry_goes_on_while_another_worker_writes_the_same_partition(rig: Rig) -> None:
+    """The live projector moves the offset just before the retry commits."""
+    rig.writer.append("s", turn("t0"), poison(), turn("t1"))
+    projection, operator = rig.projection(), rig.projection()
+    rig.drain(projection)
+    interrupt(operator, lambda: overtake(rig, projection))
+    retry(operator, "default", "s", skip=True)
+    rig.drain(projection)
+    rig.check()
+    assert states(rig) == [("s", 2, "skipped")]
+    assert turns_of(rig, "s") == ["t0", "t1"]
+
+
+def test_a_skip_that_broke_off_can_be_repeated(rig: Rig) -> None:
+    """The operator's command died between its two writes, or at its second."""
+    rig.writer.append("s", turn("t0"), poison(), turn("t1"))
+    projection, operator = rig.projection(), rig.projection()
+    rig.drain(projection)
+    interrupt(operator, crash)
+    with pytest.raises(Crash):
+        retry(operator, "default", "s", skip=True)
+    retry(rig.projection(), "default", "s", skip=True)
+    rig.drain(projection)
+    rig.check()
+    assert states(rig) == [("s", 2, "skipped")]
+
+
+def test_replay_honours_parked_and_skipped(rig: Rig) -> None:
+    rig.writer.append("parked", turn("t0"), poison(), turn("t1"))
+    rig.writer.append("skipped", turn("t0"), poison(), turn("t1"))
+    projection = rig.projection()
+    rig.drain(projection)
+    retry(rig.projection(), "default", "skipped", skip=True)
+    before = states(rig)
+    live = read_tables(rig.connection, 1)
+    replay(rig.postgres_url, tell=lambda _: None, processes=1)
+    assert states(rig) == before
+    assert read_tables(rig.connection, 2) == live
+    rig.check()
+    rig.writer.append("parked", turn("t2"))
+    rig.writer.append("skipped", turn("t2"))
+    rig.drain(projection)
+    rig.check()
+
+
+def test_replay_folds_on_what_was_parked_by_a_fault_that_is_mended(rig: Rig) -> None:
+    with patched_handler("turn.appended"):
+        rig.writer.append("s", turn("t0"), turn("t1"))
+        rig.drain(rig.projection())
+    assert states(rig) == [("s", 1, "parked")]
+    replay(rig.postgres_url, tell=lambda _: None, processes=1)
+    assert states(rig) == []
+    rig.check()
+
+
+@pytest.mark.parametrize("phase", ["indexes", "flip"])
+def test_a_skip_during_a_replay_is_not_undone_by_it(rig: Rig, phase: str) -> None:
+    rig.writer.append("s", turn("t0"), poison(), turn("t1"))
+    rig.drain(rig.projection())
+
+    def tell(progress: Progress) -> None:
+        if progress.phase == phase and states(rig) == [("s", 2, "parked")]:
+            retry(rig.projection(), "default", "s", skip=True)
+
+    replay(rig.postgres_url, tell=tell, processes=1)
+    assert states(rig) == [("s", 2, "skipped")]
+    rig.check()
+    assert turns_of(rig, "s") == ["t0", "t1"]
+
+
+class Crash(Exception):
+    """The process has died here."""
+
+
+def crash() -> None:
+    raise Crash
+
+
+def interrupt(projection: Projection, what: Callable[[], None]) -> None:
+    """Do something once, just before the projection's next commit."""
+    commit = projection.commit
+
+    def interrupted(batch: Batch) -> None:
+        projection.commit = commit
+        what()
+        commit(batch)
+
+    projection.commit = interrupted
+
+
+def overtake(rig: Rig, projection: Projection) -> None:
+    """Something of the same partition is projected."""
+    neighbour = next(
+        f"n{number}"
+        for number in range(100)
+        if rig.key(f"n{number}").partition == rig.key("s").partition
+    )
+    rig.writer.append(neighbour, turn("t0"))
+    rig.drain(projection)
+
+
+@contextmanager
+def patched_handler(type_: str) -> Generator[None]:
+    """The fold fails at events of this type, for a while."""
+    handlers = fold_module._HANDLERS  # pyright: ignore[reportPrivateUsage]
+    handler = handlers[type_]
+    handlers[type_] = broken
+    try:
+        yield
+    finally:
+        handlers[type_] = handler

@@ -1,0 +1,162 @@
+"""The projector's frequent queries stay on their indexes, however many rows there are."""
+
+import json
+from collections.abc import Iterator
+from typing import Any, LiteralString, cast
+
+import psycopg
+import pytest
+import redis
+from rig import Rig
+from servers import SharedServers
+
+from turnlog_projector.database import Database
+from turnlog_projector.sqlfiles import statement
+
+pytestmark = pytest.mark.integration
+
+SESSIONS, EVENTS, PARTITIONS = 20_000, 4, 4
+
+_SEED = """
+INSERT INTO turnlog.heads (partition, tenant, session_id, seq, event_id, recorded_at)
+SELECT s % %(partitions)s, 'default', 's' || s, %(events)s, 'e' || s || '-' || %(events)s, 1
+FROM generate_series(1, %(sessions)s) AS s;
+INSERT INTO turnlog.archive
+    (partition, pos, tenant, session_id, seq, event_id, recorded_at, hash, bytes)
+SELECT s % %(partitions)s,
+    row_number() OVER (PARTITION BY s % %(partitions)s ORDER BY e, s),
+    'default', 's' || s, e, 'e' || s || '-' || e, 1, '', convert_to(repeat('x', 300), 'UTF8')
+FROM generate_series(1, %(sessions)s) AS s, generate_series(1, %(events)s) AS e;
+INSERT INTO turnlog.archive
+    (partition, pos, tenant, session_id, seq, event_id, recorded_at, hash, bytes)
+SELECT 0, 1000000 + e, 'default', 'long', e, 'long-' || e, 1, '', '{}'
+FROM generate_series(1, 50000) AS e;
+INSERT INTO g1.sessions
+SELECT 'default', 's' || s, 'u', 'p', 't', 'private', false, false, false, now(), now(), 1,
+    %(events)s, repeat('x', 500), 'e', true, false, 0, NULL, 0, NULL, NULL, 1, 0
+FROM generate_series(1, %(sessions)s) AS s;
+INSERT INTO g1.turns
+SELECT 'default', 's' || s, 't' || s || '-' || e, e, 'main', 'user', 'complete', now(),
+    repeat('x', 500)
+FROM generate_series(1, %(sessions)s) AS s, generate_series(1, %(events)s) AS e;
+"""
+
+
+@pytest.fixture(scope="module")
+def seeded(shared_servers: SharedServers) -> Iterator[Database]:
+    """20,000 short sessions and one of 50,000 events, analysed; these tests only read."""
+    with psycopg.connect(shared_servers.postgres_url("postgres"), autocommit=True) as admin:
+        admin.execute("CREATE DATABASE plans")
+        redis_url = shared_servers.redis_url(0)
+        redis.Redis.from_url(redis_url).flushdb()
+        rig = Rig(redis_url, shared_servers.postgres_url("plans"))
+        text = _SEED
+        for name, value in (("partitions", 4), ("sessions", SESSIONS), ("events", EVENTS)):
+            text = text.replace(f"%({name})s", str(value))
+        rig.connection.execute(cast(LiteralString, text))
+        rig.connection.execute("ANALYZE")
+        yield rig.connection
+        rig.close()
+        admin.execute("DROP DATABASE plans WITH (FORCE)")
+
+
+def plan(connection: Database, name: str, params: Any) -> dict[str, Any]:
+    """The plan of a statement, as it runs."""
+    query = "EXPLAIN (FORMAT JSON, ANALYZE, BUFFERS) " + statement(name, generation=1)
+    row = connection.execute(query, params).fetchone()
+    assert row is not None
+    found: Any = row[0] if not isinstance(row[0], str) else json.loads(row[0])
+    return found[0]["Plan"]
+
+
+def nodes(node: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """A plan node and all below it."""
+    yield node
+    for child in node.get("Plans", ()):
+        yield from nodes(child)
+
+
+def check(node: dict[str, Any], *indexes: str) -> None:
+    """It reads by these indexes, and no table from end to end."""
+    kinds = {each["Node Type"] for each in nodes(node)}
+    used = {each["Index Name"] for each in nodes(node) if "Index Name" in each}
+    assert "Seq Scan" not in kinds, node
+    assert used == set(indexes), node
+
+
+COUNT = 200
+
+
+def test_load_heads(seeded: Database) -> None:
+    keys = [(s % PARTITIONS, "default", f"s{s}") for s in range(1, COUNT)]
+    params = [list(column) for column in zip(*keys, strict=True)]
+    check(plan(seeded, "load_heads", params), "heads_pkey", "sessions_pkey")
+
+
+def test_load_turns(seeded: Database) -> None:
+    keys = [("default", f"s{s}", f"t{s}-3") for s in range(1, COUNT)]
+    params = [list(column) for column in zip(*keys, strict=True)]
+    check(plan(seeded, "load_turns", params), "turns_turn_id")
+
+
+@pytest.mark.parametrize("count", [1, 50, 2000])
+def test_known_event_ids_of_a_long_session(seeded: Database, count: int) -> None:
+    """Most sessions are short; in a long one the events of the session must not be read for each
+    id that is asked for."""
+    ids = [f"long-{number * 20}" for number in range(1, count + 1)]
+    params = [[0] * count, ["default"] * count, ["long"] * count, ids]
+    found = plan(seeded, "known_event_ids", params)
+    assert found["Actual Rows"] == count
+    assert found["Shared Hit Blocks"] + found["Shared Read Blocks"] < 3000 + 20 * count, found
+
+
+def test_archived_at(seeded: Database) -> None:
+    keys = [(s % PARTITIONS, "default", f"s{s}", 3) for s in range(1, COUNT)]
+    params = [list(column) for column in zip(*keys, strict=True)]
+    check(plan(seeded, "archived_at", params), "archive_pkey")
+
+
+def test_archived_since(seeded: Database) -> None:
+    params = {"partition": 1, "first": 500, "last": 700}
+    check(plan(seeded, "archived_since", params), "archive_pos")
+
+
+def test_archived_partition_streams_without_a_sort_of_its_bytes(seeded: Database) -> None:
+    """A replay reads a whole partition: in the order of an index, or by a scan of that partition,
+    but it must not sort what it reads through temporary files."""
+    params = {"partition": 1, "pos": 10**9, "tenants": ["default"], "sessions": ["s1"]}
+    seeded.execute("SET cursor_tuple_fraction = 0.1")
+    found = plan(seeded, "archived_partition", params)
+    assert all(each.get("Sort Space Type") != "Disk" for each in nodes(found)), found
+
+
+@pytest.mark.parametrize(
+    ("name", "params", "index"),
+    [
+        ("archived_events", {"first": 3, "count": 10}, "archive_pkey"),
+        ("archived_chunk", {"first": 3, "count": 10, "pos": 10**9}, "archive_pkey"),
+        ("archived_ids", {"first": 3, "last": 10}, "archive_pkey"),
+        ("newest_archived", {"upto": 10, "count": 5}, "archive_pkey"),
+    ],
+)
+def test_events_of_one_session(
+    seeded: Database, name: str, params: dict[str, int], index: str
+) -> None:
+    where = {"partition": 1, "tenant": "default", "session_id": "s1"}
+    check(plan(seeded, name, {**where, **params}), index)
+
+
+def test_archived_sessions_after(seeded: Database) -> None:
+    params = {"partition": 1, "tenant": "default", "session_id": "s5", "count": 50}
+    check(plan(seeded, "archived_sessions_after", params), "heads_pkey")
+
+
+def test_visible_before(seeded: Database) -> None:
+    params = {
+        "tenant": "default",
+        "session_id": "s1",
+        "floor": 0,
+        "seq": 10,
+        "known": ["t1-9", "t1-8"],
+    }
+    check(plan(seeded, "load_visible_before", params), "turns_pkey")
