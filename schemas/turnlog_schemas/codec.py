@@ -1,6 +1,7 @@
 """Events to bytes and back: the one place where the stored form is written and read."""
 
 from dataclasses import dataclass, field
+from types import NoneType
 from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
@@ -14,11 +15,16 @@ from turnlog_schemas.upcast import upcast
 _envelope = TypeAdapter(Envelope).validator
 _data = {name: TypeAdapter(model).validator for name, model in EVENT_TYPES.items()}
 
+# What JSON can always hold, once it was written.
+_FLAT = frozenset({str, int, bool, NoneType})
+
 # Fields whose given value may be repeated in an error: none of them holds what people wrote.
 _SHOWN = frozenset(
     {"role", "kind", "visibility", "version", "type", "title_source", "at", "branch"}
     | {"turn_id", "event_id", "parent_turn_id"}
 )
+
+_KINDS = frozenset({"str", "int", "float", "bool", "list", "dict"})
 
 
 @dataclass(slots=True)
@@ -90,7 +96,7 @@ def encode(
         raise InvalidEvent(_explain(error, prefix="data.")) from None
     try:
         raw = to_json(envelope, inf_nan_mode="constants")
-        if actor or trace or any(type(value) in (dict, list, float) for value in data.values()):
+        if actor or trace or not all(type(value) in _FLAT for value in data.values()):
             from_json(raw, allow_inf_nan=False)
     except (PydanticSerializationError, ValueError) as error:
         raise InvalidEvent(
@@ -158,7 +164,7 @@ def _explain(error: ValidationError, *, prefix: str = "") -> str:
 
 def _line(detail: ErrorDetails, prefix: str) -> str:
     # Pydantic names the branch of a union as a part of the place; people know only the fields.
-    names = (str(part) for part in detail["loc"] if "[" not in str(part) and part != "str")
+    names = (str(part) for part in detail["loc"] if "[" not in str(part) and part not in _KINDS)
     # What concerns several fields, or the whole, has no place.
     field = (prefix + ".".join(list(names)[:4])).removesuffix(".") or "event"
     if detail["type"] == "missing":

@@ -35,11 +35,14 @@ JsonObject = dict[str, JsonValue]
 
 
 class _Data(BaseModel):
-    model_config = ConfigDict(extra="allow", strict=True)
+    # JSON has no infinity, but a number too large for a float is read as one.
+    model_config = ConfigDict(extra="allow", strict=True, allow_inf_nan=False)
 
 
 class Actor(_Data):
     """Who caused an event: `kind` is user, assistant, agent (a human one), service or your own."""
+
+    __pydantic_extra__: dict[str, JsonValue] = Field(init=False)  # pyright: ignore[reportIncompatibleVariableOverride]
 
     kind: Annotated[str, Field(min_length=1, max_length=64)]
     id: TextId | None = None
@@ -48,6 +51,8 @@ class Actor(_Data):
 
 class Artifact(_Data):
     """Something rendered beside a turn, by reference: its bytes live elsewhere."""
+
+    __pydantic_extra__: dict[str, JsonValue] = Field(init=False)  # pyright: ignore[reportIncompatibleVariableOverride]
 
     id: Annotated[str, Field(min_length=1, max_length=512)]
     kind: Name | None = None
@@ -58,7 +63,9 @@ class Artifact(_Data):
 
 
 class Usage(_Data):
-    """Tokens spent; any further integer counter is summed as well."""
+    """Tokens spent; any further integer counter up to 2**53 is summed as well."""
+
+    __pydantic_extra__: dict[str, JsonValue] = Field(init=False)  # pyright: ignore[reportIncompatibleVariableOverride]
 
     input_tokens: Count | None = None
     output_tokens: Count | None = None
@@ -127,7 +134,7 @@ class TurnAppended(_Data):
     artifacts: list[Artifact] | None = None
     model: Name | None = None
     usage: Usage | None = None
-    response_time_ms: Annotated[float, Field(ge=0, le=2**53, strict=False)] | None = None
+    response_time_ms: Annotated[float, Field(ge=0, le=2**53)] | None = None
     parent_turn_id: Id | None = None
     metadata: JsonObject | None = None
 

@@ -23,6 +23,11 @@ from turnlog_schemas.rows import (
     TurnStatus,
 )
 
+_PLACES_A_TURN = ("turn.appended", "turn.started", "turn.completed", "turn.interrupted")
+
+_MOST_COUNTED = 2**53
+"""The largest counter of a usage that is summed, as for the two that have names."""
+
 _FINISHED_FIELDS = (
     "content",
     "name",
@@ -33,16 +38,17 @@ _FINISHED_FIELDS = (
     "usage",
     "response_time_ms",
 )
+_ONLY_WHOLE = frozenset(_FINISHED_FIELDS) - {"name", "model"}
 
 
 def needs(event: RecordedEvent) -> tuple[str, ...]:
     """The ids of the turns that folding the event will look at, so that they can be fetched for a
     whole batch at once. (Branches, and the turn before a retracted one, are asked for when met.)"""
-    turn_id = event.data.get("turn_id") if event.type.startswith("turn.") else None
-    if not isinstance(turn_id, str):
-        return ()
-    parent = event.data.get("parent_turn_id")
-    return (turn_id, parent) if isinstance(parent, str) else (turn_id,)
+    if event.type not in _HANDLERS or not event.type.startswith("turn."):
+        return ()  # whatever an unknown event calls a turn_id need not be an id
+    turn_id: str = event.data["turn_id"]
+    parent = event.data.get("parent_turn_id") if event.type in _PLACES_A_TURN else None
+    return (turn_id, parent) if parent is not None else (turn_id,)
 
 
 def fold(session: Session | None, rows: Rows, event: RecordedEvent) -> Changes:
@@ -228,6 +234,8 @@ def _turn_interrupted(session: Session, rows: Rows, event: RecordedEvent) -> Cha
 
 def _create(session: Session, rows: Rows, event: RecordedEvent, status: TurnStatus) -> Changes:
     data = event.data
+    if status == "streaming":  # of what only a whole turn holds nothing is checked, nor known
+        data = {key: value for key, value in data.items() if key not in _ONLY_WHOLE}
     get = data.get
     branch_id, parent_turn_id, changed_branches = branches.place(session, rows, event)
     turn: Turn = {
@@ -392,7 +400,7 @@ def _added(total: dict[str, int], usage: dict[str, Any], counted: dict[str, Any]
         if type(value) is int:
             already = counted.get(key)
             more = value - already if type(already) is int else value
-            if more > 0:
+            if more > 0 and value <= _MOST_COUNTED:
                 result[key] = result.get(key, 0) + more
     return result
 

@@ -213,7 +213,10 @@ async def test_turn_takes_the_event_id_as_its_own(bench: Bench) -> None:
 INVALID: list[tuple[Method, str]] = [
     (lambda chat: chat.append_turn("bot", "Hi"), "data.role: given 'bot'"),
     (lambda chat: chat.append_turn("user", "\ud800"), "lone surrogate"),
-    (lambda chat: chat.append_turn("user", metadata={"x": float("nan")}), "no JSON numbers"),
+    (
+        lambda chat: chat.append_turn("user", metadata={"x": float("nan")}),
+        "given a number; input should be a finite number",
+    ),
     (lambda chat: chat.append_turn("user", event_id="a b"), "event_id: given 'a b'"),
     (lambda chat: chat.append_turn("user", turn_id=""), "data.turn_id"),
     (lambda chat: chat.clear(at="yesterday"), "at: given 'yesterday'"),

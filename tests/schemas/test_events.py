@@ -1,5 +1,6 @@
 """Events to bytes and back: what is refused, with which words, and what is kept."""
 
+from collections import OrderedDict
 from typing import Any
 
 import pytest
@@ -68,7 +69,15 @@ def test_unlisted_fields_are_kept_everywhere() -> None:
         ({"artifacts": [{"kind": "x"}]}, r"data\.artifacts\.0\.id: missing"),
         ({"response_time_ms": "fast"}, r"data\.response_time_ms: given a text"),
         ({"content": "\ud800"}, r"turn\.appended: not representable as JSON: .* lone surrogate"),
-        ({"metadata": {"x": float("nan")}}, r"NaN and infinity are no JSON numbers"),
+        ({"metadata": {"x": float("nan")}}, r"data\.metadata\.x: given a number; .* finite"),
+        ({"anything": float("nan")}, r"NaN and infinity are no JSON numbers"),
+        ({"anything": (float("nan"),)}, r"NaN and infinity are no JSON numbers"),
+        (
+            {"anything": OrderedDict[str, float](x=float("inf"))},
+            r"NaN and infinity are no JSON numbers",
+        ),
+        ({"usage": {"x": float("inf")}}, r"data\.usage\.x: given a number; .* finite"),
+        ({"response_time_ms": "12"}, r"data\.response_time_ms: given a text"),
         ({"name": "a\0b"}, r"data\.name: .*U\+0000"),
     ],
 )
@@ -123,6 +132,8 @@ def test_a_newer_version_of_a_known_type_asks_for_an_upgrade() -> None:
         stored().replace(b'"user"', b'"robot"'),
         stored().replace(b'"t-1"', b'"\\ud800"'),
         stored().replace(b'"t-1"', b"NaN"),
+        stored().replace(b'"data":{', b'"data":{"metadata":{"x":1e999},'),
+        stored().replace(b'"data":{', b'"data":{"usage":{"x":1e999},'),
         b"\xff" + stored(),
         b'{"a":' * 300 + b"1" + b"}" * 300,
     ],

@@ -1,6 +1,7 @@
 """What each event does: given these events, when this one arrives, then this stands."""
 
 import copy
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -549,3 +550,22 @@ def test_the_fold_changes_none_of_its_arguments(given: Given) -> None:
 def test_needs_names_the_turn_and_its_parent(given: Given) -> None:
     given.when("session.cleared").user("t1", parent_turn_id="t0").user("t2", parent_turn_id=None)
     assert [needs(event) for event in given.events] == [(), ("t1", "t0"), ("t2",)]
+
+
+def test_needs_names_nothing_that_was_not_checked(given: Given) -> None:
+    given.user("t1").when("turn.edited", turn_id="t1", content="x", parent_turn_id="a\0b")
+    unknown = replace(given.events[0], type="turn.moved", data={"turn_id": "a\0b"})
+    assert [needs(event) for event in (given.events[1], unknown)] == [("t1",), ()]
+
+
+def test_a_beginning_holds_nothing_that_only_a_whole_turn_holds(given: Given) -> None:
+    given.when("turn.started", turn_id="t1", role="user", content=["x"], usage="much", model="m")
+    turn = given.rows.turns["t1"]
+    assert (turn["content"], turn["usage"], turn["model"]) == (None, None, "m")
+
+
+def test_a_counter_beyond_reason_is_kept_and_not_summed(given: Given) -> None:
+    given.user("t1", usage={"x": 10**4000, "y": 2**53}).user("t2", usage={"x": 1, "y": 1})
+    assert given.session is not None
+    assert given.session["usage"] == {"x": 1, "y": 2**53 + 1}
+    assert given.rows.turns["t1"]["usage"] == {"x": 10**4000, "y": 2**53}
