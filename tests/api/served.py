@@ -56,10 +56,10 @@ class Stage:
         while self.projection.project(range(PARTITIONS))[0]:
             continue
 
-    async def keep_projecting(self) -> None:
-        """Project all the time, until cancelled."""
-        while True:
-            self.project()
+    async def keep_projecting(self, stop: asyncio.Event) -> None:
+        """Project all the time, until told to stop."""
+        while not stop.is_set():
+            await asyncio.to_thread(self.project)
             await asyncio.sleep(0.01)
 
 
