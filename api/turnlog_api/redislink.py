@@ -30,7 +30,7 @@ class RedisLink:
             url,
             decode_responses=False,
             socket_connect_timeout=timeout_s,
-            socket_timeout=timeout_s,
+            socket_timeout=None,  # each exchange is bounded as a whole
             socket_keepalive=True,
             protocol=2,
             retry=None,
@@ -101,7 +101,8 @@ class RedisLink:
             self._connection = self._pool.make_connection()
             await self._connection.connect()
         connection = self._connection
-        await connection.send_packed_command([b"".join([pack(*entry[0]) for entry in batch])])
+        packed = b"".join([pack(*command) for command, _ in batch])
+        await connection.send_packed_command([packed], check_health=False)
         for _, future in batch:
             reply: Any
             try:
