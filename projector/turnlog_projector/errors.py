@@ -29,4 +29,5 @@ class UnsafeServer(TurnlogError):
 
 
 class Quarantined(TurnlogError):
-    """The last event that stream and archive share is not the same in both."""
+    """The last event that stream and archive share is not the same in both, or the stream holds an
+    entry that no script of ours wrote."""

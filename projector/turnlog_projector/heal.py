@@ -50,7 +50,8 @@ def heal(
     """Make the stream of a session hold what is archived, then what came after.
 
     Reports it as a row of `turnlog.healings` and one line in the log. Raises `Quarantined` when
-    even the last event that both share turns out to be another one.
+    even the last event that both share turns out to be another one, or the stream holds what no
+    script of ours wrote.
     """
     if log.is_sound(key, archived.seq, archived.event_id, archived.recorded_at):
         return Healing(0, 0, 0)
@@ -90,7 +91,7 @@ def heal(
             ),
         )
     except ResponseError as error:
-        if str(error).startswith("FORKED"):
+        if str(error).startswith(("FORKED", "FOREIGN")):
             raise Quarantined(str(error)) from None
         raise
     healing = Healing(*reply)
@@ -132,7 +133,8 @@ def _last_common(
 
 
 def _newest_archived(connection: Database, key: SessionKey, upto: int) -> list[StoredEvent]:
-    """The newest archived events, as many as a stream is given back, by seq."""
+    """The newest archived events, as many as a stream is given back, by seq. Of a repeat and its
+    first event only the repeat: a stream holds no event id twice."""
     with connection.transaction(), connection.cursor(name="newest_archived") as cursor:
         cursor.itersize = 100
         cursor.execute(
@@ -141,10 +143,12 @@ def _newest_archived(connection: Database, key: SessionKey, upto: int) -> list[S
         )
         events: list[StoredEvent] = []
         size = 0
+        ids: set[str] = set()
         for row in cursor:
             size += len(row[3])
-            if events and size > MAX_RESTORED_BYTES:
+            if (events and size > MAX_RESTORED_BYTES) or row[1] in ids:
                 break
+            ids.add(row[1])
             events.append(StoredEvent(*row))
     events.reverse()
     return events

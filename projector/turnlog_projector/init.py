@@ -4,7 +4,7 @@ once: an advisory lock lets one pass after the other."""
 import logging
 from typing import NamedTuple
 
-from turnlog_producers.meta import LogMeta, ensure_meta, read_meta
+from turnlog_producers.meta import LogMeta, check_partitions, ensure_meta, read_meta
 from turnlog_projector.database import (
     Database,
     check_redis,
@@ -34,7 +34,8 @@ def initialise(redis_url: str, postgres_url: str, *, partitions: int | None = No
     """Bring the schema of the database up to this release and tie it to the log in Redis.
 
     `partitions` only matters for a new log (default 64); a log that has another number is refused.
-    Raises `WrongLog` when the database belongs to another log than this Redis holds.
+    Raises `Misconfigured` for that, and `WrongLog` when the database belongs to another log than
+    this Redis holds.
     """
     client = connect_redis(redis_url)
     with connect_postgres(postgres_url, application_name="turnlog init") as connection:
@@ -50,6 +51,7 @@ def initialise(redis_url: str, postgres_url: str, *, partitions: int | None = No
             )
         else:
             meta = check_same_log(read_meta(client), LogMeta(known[0], known[1]))
+            check_partitions(meta, partitions)
         connection.execute(statement("partition_rows"), {"partitions": meta.partitions})
         generation = scalar(connection, "SELECT generation FROM turnlog.active")
         if generation is None:

@@ -52,6 +52,7 @@ class StoredEvent(NamedTuple):
 
     seq: int
     event_id: str
+    """'' for an entry that the append script did not write."""
     recorded_at: int
     """Redis' clock, ms since 1970."""
     raw: bytes
@@ -183,5 +184,10 @@ def _index_entry(raw: RawEntry) -> IndexEntry:
 
 def _stored(raw: RawEntry) -> StoredEvent:
     id_, fields = raw
-    # The append script writes e, i and t in this order.
-    return StoredEvent(int(id_[:-2]), fields[3].decode(), int(fields[5]), cast(bytes, fields[1]))
+    try:
+        # The append script writes e, i and t in this order.
+        return StoredEvent(
+            int(id_[:-2]), fields[3].decode(), int(fields[5]), cast(bytes, fields[1])
+        )
+    except (IndexError, ValueError):
+        return StoredEvent(int(id_.partition(b"-")[0]), "", 0, b"")

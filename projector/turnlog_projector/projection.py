@@ -330,6 +330,9 @@ def _check_tail(
 ) -> None:
     if [event.seq for event in events] != list(range(first, last + 1)):
         raise StreamBroken(key, f"the stream does not hold seqs {first} to {last}")
+    for event in events:
+        if not event.event_id:
+            raise StreamBroken(key, f"entry {event.seq} was not written by the append script")
     if entry is not None and events[-1].event_id != entry.last:
         raise StreamBroken(key, f"event {last} is not the one that the index names")
 

@@ -16,6 +16,8 @@ from turnlog_schemas.errors import TurnlogError
 
 _RESTART_SECONDS = 1.0
 _STOP_SECONDS = 20.0
+_SAID_WHY = 3
+"""Exit code of a worker that an operator has to help; Python itself ends with 1 after a fault."""
 
 logger = logging.getLogger(__name__)
 
@@ -66,8 +68,8 @@ def _supervise(settings: Settings, workers: int) -> int:
         for number, process in enumerate(running):
             if process.is_alive() or stop():
                 continue
-            if process.exitcode == 1:
-                # It has said why; the others meet the same.
+            if process.exitcode == _SAID_WHY:
+                # The others meet the same.
                 _end(running)
                 return 1
             logger.warning("worker %d ended with %s: starting another", number, process.exitcode)
@@ -95,4 +97,4 @@ def _worker_process(settings: Settings, parent: int) -> None:
         Worker(settings, lambda: stop() or os.getppid() != parent).run()
     except TurnlogError as error:
         logger.error("%s", error)
-        raise SystemExit(1) from None
+        raise SystemExit(_SAID_WHY) from None

@@ -2,12 +2,13 @@
 
 import logging
 import time
+import traceback
 from collections.abc import Callable, Iterator
 
 import psycopg
 import redis
 
-from turnlog_producers.meta import LogMeta, read_meta
+from turnlog_producers.meta import LogMeta, check_partitions, read_meta
 from turnlog_projector.audit import audit, settle
 from turnlog_projector.batch import LostPartition
 from turnlog_projector.database import (
@@ -24,6 +25,7 @@ from turnlog_projector.log import LogReader, SessionKey
 from turnlog_projector.projection import AnchorLost, Projection, StreamBroken
 from turnlog_projector.settings import Settings
 from turnlog_projector.wakes import Wakes
+from turnlog_schemas.errors import TurnlogError
 from turnlog_schemas.ids import partition_of
 
 _LOOK_SECONDS = 2.0
@@ -41,7 +43,8 @@ logger = logging.getLogger(__name__)
 class Worker:
     """One worker; `run` returns when `stopping` answers True.
 
-    Raises `WrongLog`, `NotReady` or `UnsafeServer` when an operator has to do something first.
+    Raises `WrongLog`, `NotReady`, `UnsafeServer` or `Misconfigured` when an operator has to do
+    something first.
     Everything else, such as a server that is away, it outlives.
     """
 
@@ -57,10 +60,16 @@ class Worker:
             try:
                 self._connected()
             except _TRANSIENT as error:
-                self._wait_after(error)
+                self._wait_after(one_line(error))
+            except TurnlogError:
+                raise
+            except Exception as error:  # a fault of ours; its text may hold what people wrote
+                place = traceback.extract_tb(error.__traceback__)[-1]
+                self._wait_after(
+                    f"{type(error).__name__} in {place.name} ({place.filename}:{place.lineno})"
+                )
 
-    def _wait_after(self, error: Exception) -> None:
-        reason = one_line(error)
+    def _wait_after(self, reason: str) -> None:
         if reason != self._reason:
             logger.warning("projection waits: %s", reason)
         self._reason = reason
@@ -85,6 +94,7 @@ class Worker:
                 if row is None:
                     raise NotReady("the database belongs to no log yet: run `turnlog init`")
                 meta = check_same_log(read_meta(client), LogMeta(row[0], row[1]))
+                check_partitions(meta, self.settings.partitions)
                 projection = Projection(LogReader(client, meta.partitions), connection)
                 leases = Leases(connection, lease_seconds=self.settings.lease_seconds)
                 wakes.subscribe()
@@ -103,7 +113,7 @@ class Worker:
         return before not in ("", self._run_id)
 
     def works(self) -> None:
-        """Note that both servers answer (again)."""
+        """Note that everything found was projected (again): answering servers are not enough."""
         if self._failures:
             logger.warning("projection goes on")
         self._failures = 0
@@ -161,6 +171,7 @@ class _Duty:
                 continue
             busy_since = None
             if not self.audits:
+                self.worker.works()
                 self._wait(now)
 
     def _wait(self, now: float) -> None:
@@ -175,7 +186,6 @@ class _Duty:
 
     def _tick(self, now: float) -> None:
         owned = self.leases.tick()
-        self.worker.works()
         if owned != self.owned:
             logger.info("owns %d partitions", len(owned))
             self.projection.reload(owned)
@@ -208,7 +218,9 @@ class _Duty:
             self.dirty -= self.without_anchor
             return
         try:
-            _, more = self.projection.project(partitions)
+            events, more = self.projection.project(partitions)
+            if events:
+                self.worker.works()
             self.dirty = more | (self.dirty - set(partitions))
         except AnchorLost as error:
             logger.warning("%s: auditing it", error)

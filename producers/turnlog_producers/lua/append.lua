@@ -18,6 +18,7 @@ ARGV  1 session       <tenant>:<session>, the field in heads
 
 Returns {recorded_at ms, last seq, {seq of each event}, {1 for each event that was a repeat, else 0}}
       or an error reply, nothing written:
+      INVALID  an id that no reader could take: 1 to 128 of A-Z a-z 0-9 . _ ~ -
       ERASED   <session> is erased
       NOT_OWNER <session> belongs to another user
       CONFLICT <expected> <actual>
@@ -34,6 +35,16 @@ local start_id, start_bytes = ARGV[6], ARGV[7]
 
 local function int(number)
   return string.format('%.0f', number)
+end
+
+local function is_id(text)
+  return #text > 0 and #text <= 128 and not string.find(text, '[^%w._~-]')
+end
+
+-- A wrong id would stop every projector that meets it; clients check theirs, others may not.
+local tenant, name = string.match(session, '^([^:]+):([^:]+)$')
+if not (tenant and is_id(tenant) and is_id(name) and (start_id == '' or is_id(start_id))) then
+  return redis.error_reply('INVALID the session or the id of its session.started is no id')
 end
 
 local seq, base, t, last_id, flags, head_owner = 0, 0, 0, '', '-', ''
@@ -70,6 +81,9 @@ if head and count > 0 then
 end
 for i = 1, count do
   local event_id = ARGV[5 + 3 * i]
+  if not is_id(event_id) then
+    return redis.error_reply('INVALID event_id ' .. int(i) .. ' of the call is no id')
+  end
   local first = known[i] or given[event_id]
   if first then
     seqs[i], repeats[i] = tonumber(first), 1

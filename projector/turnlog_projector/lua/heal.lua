@@ -23,6 +23,7 @@ Returns {restored, moved, lost}: events written again, events that got another s
       counted but nobody has any more; {0, 0, 0} when the stream turned out to be sound.
       or an error reply, nothing written:
       FORKED <session>: the event at common_seq is another one
+      FOREIGN <session>: the stream holds an entry that no script of ours wrote
 ]]
 local heads, index, stream, ids = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
 local session, partition = ARGV[1], ARGV[2]
@@ -73,7 +74,12 @@ for i = 1, given do archived[ARGV[8 + 3 * i]] = true end
 local rest = {}
 if not erased then -- nothing is added again behind a tombstone; one in the rest is the last of it
   for _, item in ipairs(redis.call('XRANGE', stream, '(' .. int(common_seq) .. '-0', '+')) do
-    if not archived[item[2][4]] then rest[#rest + 1] = item end
+    local fields = item[2]
+    if not (#fields == 6 and fields[1] == 'e' and fields[3] == 'i' and fields[5] == 't'
+        and string.find(fields[6], '^%d+$')) then
+      return redis.error_reply('FOREIGN ' .. session .. ' at ' .. item[1])
+    end
+    if not archived[fields[4]] then rest[#rest + 1] = item end
   end
 end
 
