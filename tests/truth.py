@@ -245,8 +245,9 @@ def check_tables(expected: Tables, found: Tables, label: str) -> list[str]:
     """Rows that are missing, superfluous or different."""
     faults: list[str] = []
     for table in COLUMNS:
-        missing = [row for row in expected[table] if row not in found[table]]
-        more = [row for row in found[table] if row not in expected[table]]
+        wanted, present = set(expected[table]), set(found[table])
+        missing = [row for row in expected[table] if row not in present]
+        more = [row for row in found[table] if row not in wanted]
         faults += [f"{label}.{table} lacks {row}" for row in missing[:3]]
         faults += [f"{label}.{table} should not hold {row}" for row in more[:3]]
         if not missing and not more and len(expected[table]) != len(found[table]):
