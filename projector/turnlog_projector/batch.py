@@ -1,6 +1,6 @@
 """What one transaction writes: moved offsets first, then archive, heads, read models."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from hashlib import blake2b
 from typing import LiteralString, NamedTuple
@@ -12,7 +12,7 @@ from psycopg.rows import TupleRow
 from turnlog_projector.database import Database
 from turnlog_projector.log import SessionKey, StoredEvent
 from turnlog_projector.sqlfiles import statement
-from turnlog_projector.tables import ROW_OF, Row, columns, session_row
+from turnlog_projector.tables import ROW_OF, Row, columns, session_row, turn_row
 from turnlog_projector.work import SessionWork
 
 LARGE_BATCH_EVENTS = 500
@@ -47,6 +47,10 @@ class Parked(NamedTuple):
     error: str
 
 
+Place = tuple[SessionKey, int, StoredEvent, int | None]
+"""An event and its place in the archive of its partition; the seq that it repeats, if any."""
+
+
 class LostPartition(Exception):
     """The compare-and-set failed: another worker has moved the offset, or a replay has flipped."""
 
@@ -59,7 +63,7 @@ class Batch:
     moves: dict[int, tuple[Offset, Offset]] = field(
         default_factory=dict[int, tuple[Offset, Offset]]
     )
-    archive: list[Row] = field(default_factory=list[Row])
+    archive: list[Place] = field(default_factory=list["Place"])
     heads: dict[SessionKey, Archived] = field(default_factory=dict[SessionKey, Archived])
     positions: dict[int, int] = field(default_factory=dict[int, int])
     """The place in the archive that each partition has reached."""
@@ -76,20 +80,7 @@ class Batch:
         self, key: SessionKey, pos: int, event: StoredEvent, repeat_of: int | None
     ) -> None:
         """Archive an event at place `pos` of its partition."""
-        self.archive.append(
-            (
-                key.partition,
-                pos,
-                key.tenant,
-                key.session_id,
-                event.seq,
-                event.event_id,
-                event.recorded_at,
-                repeat_of,
-                event_hash(event.raw),
-                event.raw,
-            )
-        )
+        self.archive.append((key, pos, event, repeat_of))
 
     def commit(self, connection: Database) -> None:
         """Write everything in one transaction, or nothing.
@@ -102,14 +93,17 @@ class Batch:
                     with connection.cursor() as cursor:
                         self._move_offsets(cursor)
                         self._check_moved(cursor)
-                        copy_rows(cursor, statement("copy_archive"), self.archive, _ARCHIVE_TYPES)
+                        copy_rows(
+                            cursor, statement("copy_archive"), self._archive_rows(), _ARCHIVE_TYPES
+                        )
                         self._write(cursor)
                     return
                 with connection.pipeline(), connection.cursor() as cursor:
                     self._move_offsets(cursor)
                     with connection.cursor() as writer:
                         if self.archive:
-                            writer.execute(statement("put_archive"), columns(self.archive, 10))
+                            rows = columns(list(self._archive_rows()), 10)
+                            writer.execute(statement("put_archive"), rows)
                         self._write(writer)
                     self._check_moved(cursor)
         except psycopg.errors.UniqueViolation as error:
@@ -121,6 +115,21 @@ class Batch:
     def large(self) -> bool:
         """Whether it is written by COPY, which costs half, but some round trips more."""
         return len(self.archive) >= LARGE_BATCH_EVENTS
+
+    def _archive_rows(self) -> Iterator[Row]:
+        for key, pos, event, repeat_of in self.archive:
+            yield (
+                key.partition,
+                pos,
+                key.tenant,
+                key.session_id,
+                event.seq,
+                event.event_id,
+                event.recorded_at,
+                repeat_of,
+                event_hash(event.raw),
+                event.raw,
+            )
 
     def _move_offsets(self, cursor: Cursor[TupleRow]) -> None:
         rows: list[Row] = [
@@ -161,13 +170,9 @@ def write_rows(
     if sessions:
         put = statement("put_sessions", generation=generation)
         cursor.execute(put, columns(sessions, len(sessions[0])))
-    changed = changed_rows(works)
     if large:
-        stored = {(w.key.tenant, w.key.session_id): w.stored_seq for w in works}
-        new = [row for row in changed["turns"] if row[3] > stored[row[0], row[1]]]
-        changed["turns"] = [row for row in changed["turns"] if row[3] <= stored[row[0], row[1]]]
-        copy_rows(cursor, statement("copy_turns", generation=generation), new)
-    for table, rows in changed.items():
+        copy_rows(cursor, statement("copy_turns", generation=generation), new_turns(works))
+    for table, rows in changed_rows(works, new_turns=not large).items():
         if rows:
             cursor.execute(
                 statement(f"put_{table}", generation=generation), columns(rows, len(rows[0]))
@@ -177,7 +182,8 @@ def write_rows(
 def copy_rows(
     cursor: Cursor[TupleRow], query: LiteralString, rows: Iterable[Row], types: Sequence[str] = ()
 ) -> None:
-    """COPY rows in; the types of the columns are given where the query takes binary values."""
+    """COPY rows in; the types of the columns are given where the query takes binary values. Rows
+    that are made as they are asked for are made while the server takes in those before."""
     with cursor.copy(query) as stream:
         if types:
             stream.set_types(types)
@@ -185,13 +191,22 @@ def copy_rows(
             stream.write_row(row)
 
 
-def changed_rows(works: list[SessionWork]) -> dict[str, list[Row]]:
-    """The changed rows of all sessions, by read model."""
+def new_turns(works: list[SessionWork]) -> Iterator[Row]:
+    """The rows of turns that the read models do not hold yet, of all sessions."""
+    for work in works:
+        tenant, session_id, stored = work.key.tenant, work.key.session_id, work.stored_seq
+        for turn in work.changed.turns.values():
+            if turn["seq"] > stored:
+                yield turn_row(tenant, session_id, turn)
+
+
+def changed_rows(works: list[SessionWork], *, new_turns: bool) -> dict[str, list[Row]]:
+    """The changed rows of all sessions, by read model; with or without turns that are new there."""
     rows: dict[str, list[Row]] = {table: [] for table in ROW_OF}
     for work in works:
         tenant, session_id, changed = work.key.tenant, work.key.session_id, work.changed
         for table, values in (
-            ("turns", changed.turns),
+            ("turns", changed.turns if new_turns else work.changed_turns()),
             ("branches", changed.branches),
             ("titles", changed.titles),
             ("turn_revisions", changed.revisions),

@@ -8,4 +8,4 @@ def collect_less() -> None:
     default settings have the collector walk over all of them again and again, a fifth of the time.
     """
     gc.freeze()
-    gc.set_threshold(50_000, 20, 20)
+    gc.set_threshold(200_000, 10, 10)

@@ -54,6 +54,7 @@ def fold_all(
         [
             (work, work.unknown(dict.fromkeys(id_ for event in events for id_ in needs(event))))
             for work, events in wanted
+            if not work.is_new
         ]
     )
     stopped = (_fold(work, events) for work, events in wanted)

@@ -32,22 +32,18 @@ class SessionReading:
     """What the index tells of one session, in order, and the events that it names."""
 
     entries: list[IndexEntry]
+    first: int
+    """The lowest seq that they name."""
+    newest: IndexEntry
+    """The last of them that reach furthest."""
     tail: Tail | None = None
     """Not read when the index tells of more than one batch takes, as a healing does."""
     decoded: Decoded | None = None
 
-    @property
-    def first(self) -> int:
-        return min(entry.first for entry in self.entries)
-
-    @property
-    def newest(self) -> IndexEntry:
-        """The last of the entries that reach furthest."""
-        newest = self.entries[0]
-        for entry in self.entries:
-            if entry.end >= newest.end:
-                newest = entry
-        return newest
+    @classmethod
+    def of(cls, entries: list[IndexEntry]) -> "SessionReading":
+        newest = max(reversed(entries), key=lambda entry: entry.end)
+        return cls(entries, min(entry.first for entry in entries), newest)
 
 
 @dataclass(slots=True)
@@ -108,7 +104,7 @@ def _plan(log: LogReader, anchors: Mapping[int, Offset], limits: Limits) -> Read
         if taken:
             reading.ends[partition] = fresh[taken - 1]
         for told in sessions.values():
-            reading.sessions[told[0].key(partition)] = SessionReading(told)
+            reading.sessions[told[0].key(partition)] = SessionReading.of(told)
         if taken < len(fresh) or len(entries) > count:
             reading.more.add(partition)
     return reading

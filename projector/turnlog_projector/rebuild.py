@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from typing import Any, NamedTuple
 
-from turnlog_projector.batch import Parked, changed_rows, copy_rows, write_rows
+from turnlog_projector.batch import Parked, changed_rows, copy_rows, new_turns, write_rows
 from turnlog_projector.collecting import collect_less
 from turnlog_projector.database import Database, connect_postgres
 from turnlog_projector.folding import Decoded, fold_all
@@ -19,7 +19,7 @@ from turnlog_projector.log import SessionKey, StoredEvent
 from turnlog_projector.parking import decode_archived, skipped_by_session
 from turnlog_projector.readmodels import ReadModels
 from turnlog_projector.sqlfiles import statement
-from turnlog_projector.tables import session_row
+from turnlog_projector.tables import Row, session_row
 from turnlog_projector.work import SessionWork
 from turnlog_schemas.codec import RecordedEvent
 from turnlog_schemas.errors import InvalidEvent
@@ -281,8 +281,11 @@ class _Copier:
 
     def flush(self) -> None:
         sessions: list[Session] = [w.session for w in self._works if w.session is not None]
-        tables = {"sessions": [session_row(session) for session in sessions]}
-        tables |= changed_rows(self._works)
+        tables: dict[str, Iterable[Row]] = {
+            "sessions": [session_row(session) for session in sessions],
+            **changed_rows(self._works, new_turns=False),
+            "turns": new_turns(self._works),
+        }
         with self._connection.cursor() as cursor:
             for table, rows in tables.items():
                 if not rows:

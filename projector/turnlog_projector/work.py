@@ -51,6 +51,18 @@ class SessionWork:
             self.erased_turns.append(changes.erased_turn_id)
         self.erased_session = self.erased_session or changes.erased_session
 
+    @property
+    def is_new(self) -> bool:
+        """Whether the read models hold nothing of the session: there is nothing to prefetch."""
+        return self._source is None
+
+    def changed_turns(self) -> dict[str, Turn]:
+        """The changed turns that the read models hold already."""
+        if self.stored_seq == 0:
+            return {}
+        turns = self.changed.turns.items()
+        return {id_: turn for id_, turn in turns if turn["seq"] <= self.stored_seq}
+
     def prefetched(self, turn_id: str, turn: Turn | None) -> None:
         """Note what the read models hold for a turn that `needs` named."""
         self._loaded[turn_id] = turn
