@@ -7,7 +7,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from typing import NamedTuple
 
@@ -72,7 +72,7 @@ class Load:
 
 
 @contextmanager
-def load(redis_url: str, *, writers: int = 4, sessions: int = 20) -> Iterator[Load]:
+def load(redis_url: str, *, writers: int = 4, sessions: int = 20) -> Generator[Load]:
     """Writers for the time of the block, which stops them itself when it wants their record."""
     running = Load(redis_url, writers=writers, sessions=sessions)
     try:
@@ -125,7 +125,7 @@ class Projector:
 @contextmanager
 def projector(
     urls: ServerUrls, *, workers: int = 1, lease_seconds: float = 2.0
-) -> Iterator[Projector]:
+) -> Generator[Projector]:
     """A projector for the time of the block."""
     running = Projector(urls, workers=workers, lease_seconds=lease_seconds)
     try:
