@@ -5,6 +5,8 @@ CREATE INDEX sessions_by_user ON {g}.sessions (tenant, user_id, updated_at DESC,
     WHERE NOT deleted;
 CREATE INDEX sessions_by_tenant ON {g}.sessions (tenant, updated_at DESC, session_id DESC)
     WHERE NOT deleted;
+CREATE INDEX sessions_shared ON {g}.sessions (tenant, updated_at DESC, session_id DESC)
+    WHERE visibility = 'tenant' AND NOT deleted;
 
 ALTER TABLE {g}.turns ADD PRIMARY KEY (tenant, session_id, seq);
 CREATE UNIQUE INDEX turns_turn_id ON {g}.turns (tenant, session_id, turn_id);
