@@ -125,8 +125,9 @@ class EventMethods(ABC, Generic[Result]):
         return self.append("session.restored", {}, **options)
 
     def erase(self, **options: Unpack[EventOptions]) -> Result:
-        """Remove the session for good, from log and read models. It takes no event any more:
-        appends raise `SessionErased`. The text is gone once the projector has passed the event."""
+        """Remove the session from the read models for good. It takes no event any more: appends
+        raise `SessionErased`. The text is gone there once the projector has passed the event; the
+        log, stream and archive, still holds the bytes."""
         return self.append("session.erased", {}, **options)
 
     # Turns ------------------------------------------------------------------------------------
@@ -204,8 +205,8 @@ class EventMethods(ABC, Generic[Result]):
     def erase_turn(
         self, turn_id: str, *, reason: str | None = None, **options: Unpack[EventOptions]
     ) -> Result:
-        """Remove a turn's text for good, from log and read models (a pasted secret). The text is
-        gone once the projector has passed the event."""
+        """Remove a turn's text from the read models for good. It is gone there once the projector
+        has passed the event; the log, stream and archive, still holds the bytes."""
         data = {"turn_id": turn_id} | _given({"reason": reason})
         return self.append("turn.erased", data, **options)
 

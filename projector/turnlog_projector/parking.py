@@ -59,8 +59,9 @@ def park(projection: Projection, key: SessionKey, error: str) -> None:
 
 
 def retry(projection: Projection, tenant: str, session_id: str, *, skip: bool = False) -> int:
-    """Fold a parked session on; with `skip`, without the event that parked it. Returns how many
-    events were folded. It stays parked (at a later event, perhaps) when folding stops again.
+    """Fold a parked session on; with `skip`, without the event that parked it, if it was one: of a
+    session that was quarantined nothing is voided. Returns how many events were folded. It stays
+    parked (at a later event, perhaps) when folding stops again.
 
     Raises `NotParked`.
     """

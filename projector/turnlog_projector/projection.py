@@ -30,6 +30,8 @@ from turnlog_schemas.rows import Session
 MAX_BATCH_EVENTS = 5000
 MAX_BATCH_BYTES = 8 * 1024 * 1024
 MAX_CACHED_SESSIONS = 20_000
+_CAUGHT_UP_EVENTS = 500
+"""Read at once where no index entry tells how large they are: each may have 1 MiB."""
 _BEHIND_AT_ONCE = 8
 
 logger = logging.getLogger(__name__)
@@ -146,7 +148,7 @@ class Projection:
         returns how many events that were. At most a batch: call again until it is 0."""
         self.load([key])
         first = self.archived(key).seq + 1
-        [tail] = self.log.tails([(key, first, first + MAX_BATCH_EVENTS - 1)])
+        [tail] = self.log.tails([(key, first, first + _CAUGHT_UP_EVENTS - 1)])
         if not tail.events:
             return 0
         _check_tail(key, first, tail.events[-1].seq, None, tail.events)

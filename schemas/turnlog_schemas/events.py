@@ -165,7 +165,7 @@ class TurnRetracted(_Data):
 
 
 class TurnErased(_Data):
-    """The text of a turn is removed for good, from log and read models."""
+    """The text of a turn is removed from the read models for good."""
 
     turn_id: Id
     reason: Reason | None = None

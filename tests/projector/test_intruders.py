@@ -51,6 +51,22 @@ def test_an_entry_that_no_script_wrote_parks_its_session_and_loses_nothing(rig: 
     rig.check()
 
 
+def test_a_skip_voids_no_event_that_was_not_the_fault(rig: Rig) -> None:
+    rig.writer.append("s", turn("t0"))
+    projection = rig.projection()
+    rig.drain(projection)
+    rig.client.xadd(rig.writer.keys("s").stream, {"foo": "bar"}, id="2-0")
+    rig.audit_all(projection)
+    assert [parked.seq for parked in list_parked(rig.connection)] == [2]
+    rig.client.delete(rig.writer.keys("s").stream)
+    retry(rig.projection(), "default", "s", skip=True)
+    rig.audit_all(projection)
+    rig.writer.append("s", turn("t1"), turn("t2"))
+    rig.drain(projection)
+    assert list_parked(rig.connection) == []
+    rig.check()
+
+
 def test_a_session_with_a_repeat_is_healed_for_good(rig: Rig) -> None:
     first = turn("t0")
     rig.writer.append("s", first, turn("t1"), turn("t2"))
