@@ -88,6 +88,7 @@ def serve(settings: ApiSettings) -> int:
             host=settings.host.strip("[]"),
             port=settings.port,
             log_config=None,
+            log_level="warning",  # what an operator needs of its start and end stands here
             access_log=False,
             server_header=False,
             date_header=False,
