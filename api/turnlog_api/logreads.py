@@ -3,8 +3,6 @@
 import asyncio
 from typing import Any, cast
 
-from pydantic_core import ValidationError
-
 from turnlog_api.redislink import RedisLink
 from turnlog_producers.errors import Misconfigured, Unavailable
 from turnlog_producers.head import Head
@@ -27,10 +25,7 @@ class LogReads:
             value = await self.link.call("GET", META)
             if value is None:
                 raise Unavailable("Redis holds no log yet: run `turnlog init`")
-            try:
-                self._meta = check_partitions(LogMeta.parse(value), self._wanted)
-            except (ValidationError, KeyError, ValueError):
-                raise Misconfigured(f"Redis key {META} holds no log of Turnlog") from None
+            self._meta = check_partitions(LogMeta.parse(value), self._wanted)
         return self._meta
 
     def forget_meta(self) -> None:

@@ -19,8 +19,15 @@ class LogMeta(NamedTuple):
 
     @classmethod
     def parse(cls, value: bytes | str) -> "LogMeta":
-        fields: dict[str, Any] = from_json(value)
-        return cls(fields["log_id"], fields["partitions"])
+        """Raises `Misconfigured` for what no client of ours wrote."""
+        try:
+            fields: Any = from_json(value)
+            log_id, partitions = fields["log_id"], fields["partitions"]
+        except (ValueError, LookupError, TypeError):
+            log_id = partitions = None
+        if not isinstance(log_id, str) or type(partitions) is not int or partitions < 1:
+            raise Misconfigured(f"Redis key {META} holds no log of Turnlog: use another Redis")
+        return cls(log_id, partitions)
 
     def format(self) -> bytes:
         return to_json(self._asdict())
