@@ -7,31 +7,27 @@ was archived since.
 
 import multiprocessing
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from typing import Any, NamedTuple
 
-from turnlog_projector.batch import Parked, changed_rows, copy_rows, new_turns, write_rows
+from turnlog_projector.batch import Parked, write_rows
 from turnlog_projector.collecting import collect_less
-from turnlog_projector.database import Database, connect_postgres
-from turnlog_projector.folding import Decoded, fold_all
-from turnlog_projector.log import SessionKey, StoredEvent
-from turnlog_projector.parking import decode_archived, skipped_by_session
+from turnlog_projector.copying import NO_SKIPS, copy_partition, decode_rows
+from turnlog_projector.database import Database
+from turnlog_projector.folding import fold_all
+from turnlog_projector.log import SessionKey
+from turnlog_projector.parking import skipped_by_session
 from turnlog_projector.readmodels import ReadModels
 from turnlog_projector.sqlfiles import statement
-from turnlog_projector.tables import Row, session_row
 from turnlog_projector.work import SessionWork
 from turnlog_schemas.codec import RecordedEvent
-from turnlog_schemas.errors import InvalidEvent
-from turnlog_schemas.rows import Session
 
 LARGE_SESSION_EVENTS = 5000
 """Sessions of more events are folded in chunks against the tables, not in memory."""
 
 _CHUNK_EVENTS = 2000
-_FLUSH_EVENTS = 4000
 _NEARLY_THERE_EVENTS = 500
-_NO_SKIPS: frozenset[int] = frozenset()
 
 
 class Progress(NamedTuple):
@@ -91,7 +87,7 @@ class Rebuild:
     def fold_skipped(self) -> None:
         """Fold on what an operator has skipped since this replay met it."""
         for key, parked in list(self.parked.items()):
-            skips = skipped_by_session(self.connection, key.partition).get(key, _NO_SKIPS)
+            skips = skipped_by_session(self.connection, key.partition).get(key, NO_SKIPS)
             if parked.seq in skips:
                 del self.parked[key]
                 self._fold_session(key, parked.seq, skips)
@@ -147,7 +143,7 @@ class Rebuild:
 
     def _fold_large_sessions(self) -> None:
         for key in self._large:
-            skips = skipped_by_session(self.connection, key.partition).get(key, _NO_SKIPS)
+            skips = skipped_by_session(self.connection, key.partition).get(key, NO_SKIPS)
             self._fold_session(key, 1, skips)
 
     def _fold_session(self, key: SessionKey, first: int, skips: frozenset[int]) -> None:
@@ -198,111 +194,10 @@ class Rebuild:
                 continue
             session = found[key][1]
             work = SessionWork(key, session, models if session is not None else None)
-            decoded = decode_all_archived(key, rows, skips.get(key, _NO_SKIPS))
+            decoded = decode_rows(key, rows, skips.get(key, NO_SKIPS))
             if decoded.stopped is not None:
                 self.parked[key] = decoded.stopped
             works.append((work, decoded.events))
         self.parked |= {parked.key: parked for parked in fold_all(models, works)}
         with self.connection.cursor() as cursor:
             write_rows(cursor, self.generation, [work for work, _ in works], large=True)
-
-
-class CopiedPartition(NamedTuple):
-    """What `copy_partition` did."""
-
-    events: int
-    parked: dict[SessionKey, Parked]
-
-
-def copy_partition(
-    url: str, generation: int, partition: int, pos: int, left_out: list[SessionKey]
-) -> CopiedPartition:
-    """Fold the sessions of a partition, up to a place in the archive, and copy their rows in."""
-    with (
-        connect_postgres(url, application_name="turnlog replay") as reader,
-        connect_postgres(url, application_name="turnlog replay") as writer,
-    ):
-        writer.execute("SET synchronous_commit = off")
-        copier = _Copier(writer, generation)
-        skips = skipped_by_session(reader, partition)
-        parked: dict[SessionKey, Parked] = {}
-        count = 0
-        models = ReadModels(writer, generation)
-        with reader.transaction(), reader.cursor(name="archive", binary=True) as cursor:
-            cursor.itersize = 1000
-            cursor.execute(
-                statement("archived_partition"),
-                {
-                    "partition": partition,
-                    "pos": pos,
-                    "tenants": [key.tenant for key in left_out],
-                    "sessions": [key.session_id for key in left_out],
-                },
-            )
-            key: SessionKey | None = None
-            events: list[Any] = []
-
-            def finish() -> None:
-                if key is None:
-                    return
-                work = SessionWork(key, None, None)
-                decoded = decode_all_archived(key, events, skips.get(key, _NO_SKIPS))
-                if decoded.stopped is not None:
-                    parked[key] = decoded.stopped
-                for stopped in fold_all(models, [(work, decoded.events)]):
-                    parked[key] = stopped
-                copier.add(work, len(events))
-
-            for row in cursor:
-                if key is None or row[0] != key.tenant or row[1] != key.session_id:
-                    finish()
-                    key, events = SessionKey(partition, row[0], row[1]), []
-                events.append(row[2:])
-                count += 1
-            finish()
-        copier.flush()
-    return CopiedPartition(count, parked)
-
-
-class _Copier:
-    """Collects the rows of folded sessions and copies them in, table by table."""
-
-    def __init__(self, connection: Database, generation: int) -> None:
-        self._connection = connection
-        self._generation = generation
-        self._works: list[SessionWork] = []
-        self._events = 0
-
-    def add(self, work: SessionWork, events: int) -> None:
-        self._works.append(work)
-        self._events += events
-        if self._events >= _FLUSH_EVENTS:
-            self.flush()
-
-    def flush(self) -> None:
-        sessions: list[Session] = [w.session for w in self._works if w.session is not None]
-        tables: dict[str, Iterable[Row]] = {
-            "sessions": [session_row(session) for session in sessions],
-            **changed_rows(self._works, new_turns=False),
-            "turns": new_turns(self._works),
-        }
-        with self._connection.cursor() as cursor:
-            for table, rows in tables.items():
-                if not rows:
-                    continue
-                copy_rows(cursor, statement(f"copy_{table}", generation=self._generation), rows)
-        self._works = []
-        self._events = 0
-
-
-def decode_all_archived(key: SessionKey, rows: Iterable[Any], skipped: frozenset[int]) -> Decoded:
-    """Decode archive rows (seq, event_id, recorded_at, bytes, repeat_of) of one session, up to the
-    first that cannot be decoded."""
-    events: list[RecordedEvent] = []
-    for row in rows:
-        stored = StoredEvent(row[0], row[1], row[2], row[3])
-        try:
-            events.append(decode_archived(key, stored, row[4], skipped))
-        except InvalidEvent as error:
-            return Decoded(events, Parked(key, stored.seq, stored.event_id, str(error)))
-    return Decoded(events, None)
