@@ -181,6 +181,29 @@ def test_an_index_refilled_up_to_the_anchor_is_found_out(rig: Rig) -> None:
     ).fetchone() == (["lost", "instead"],)
 
 
+def test_an_entry_that_tells_of_archived_seqs_must_tell_the_same(rig: Rig) -> None:
+    """The anchor is there again, by a retry, and nothing has been audited: what comes after it
+    shows that the seqs belong to other events now."""
+    filled(rig, sessions=2)
+    copy = dump(rig.client)
+    first, second = sessions_of_one_partition(rig)
+    retried = turn("retried")
+    rig.writer.append(first, turn("lost1"))
+    rig.writer.append(first, turn("lost2"))
+    rig.writer.append(first, retried)
+    projection = rig.projection()
+    rig.drain(projection)
+    restore(rig.client, copy)
+    rig.writer.append(second, turn("other1"))
+    rig.writer.append(second, turn("other2"))
+    rig.writer.append(first, retried)
+    rig.writer.append(first, turn("instead"))
+    rig.drain(projection)
+    assert len(ids_of(rig, first)) == 4
+    rig.audit_all(projection)
+    rig.check()
+
+
 def sessions_of_one_partition(rig: Rig) -> tuple[str, str]:
     names = [f"p{n}" for n in range(50) if rig.key(f"p{n}").partition == 0]
     return names[0], names[1]
