@@ -46,8 +46,5 @@ class Leases:
         """Give everything up, so that others need not wait."""
         me = {"worker": self.worker}
         with self._connection.transaction():
-            self._connection.execute(
-                "UPDATE turnlog.leases SET worker = NULL, until = NULL WHERE worker = %(worker)s",
-                me,
-            )
-            self._connection.execute("DELETE FROM turnlog.workers WHERE worker = %(worker)s", me)
+            self._connection.execute(statement("leases_release"), me)
+            self._connection.execute(statement("worker_gone"), me)

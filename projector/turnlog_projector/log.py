@@ -107,7 +107,7 @@ class LogReader:
         ]
 
     def newest(self, key: SessionKey, *, upto: int, count: int) -> list[StoredEvent]:
-        """Up to `events` events of the stream with seq <= `upto`, newest first."""
+        """Up to `count` events of the stream with seq <= `upto`, newest first."""
         reply = self.client.xrevrange(self.keys(key).stream, max=f"{upto}-0", count=count)
         return [_stored(raw) for raw in cast(list[RawEntry], reply)]
 
