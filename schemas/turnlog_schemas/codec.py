@@ -2,14 +2,15 @@
 
 from dataclasses import dataclass, field
 from types import NoneType
-from typing import Any
+from typing import Any, cast
 
 from pydantic import TypeAdapter, ValidationError
 from pydantic_core import ErrorDetails, PydanticSerializationError, from_json, to_json
 
 from turnlog_schemas import times
 from turnlog_schemas.errors import InvalidEvent
-from turnlog_schemas.events import CURRENT_VERSION, EVENT_TYPES, Envelope
+from turnlog_schemas.events import CURRENT_VERSION, EVENT_TYPES, MAX_VERSION, Envelope
+from turnlog_schemas.ids import is_id
 from turnlog_schemas.upcast import upcast
 
 _envelope = TypeAdapter(Envelope).validator
@@ -23,6 +24,10 @@ _SHOWN = frozenset(
     {"role", "kind", "visibility", "version", "type", "title_source", "at", "branch"}
     | {"turn_id", "event_id", "parent_turn_id"}
 )
+
+# The fields of an envelope without actor and trace.
+_PLAIN = ("event_id", "type", "version", "at", "data")
+_Object = dict[str, Any]
 
 _KINDS = frozenset({"str", "int", "float", "bool", "list", "dict"})
 
@@ -123,7 +128,8 @@ def decode(
     except ValueError as error:
         raise InvalidEvent(f"not readable: {_unrepresentable(error)}") from None
     try:
-        _envelope.validate_python(envelope)
+        if not _is_plain(envelope):
+            _envelope.validate_python(envelope)
         type_: str = envelope["type"]
         version: int = envelope["version"]
         data: dict[str, Any] = upcast(type_, version, envelope["data"])
@@ -152,6 +158,24 @@ def decode(
         envelope.get("actor"),
         data,
         repeat_of,
+    )
+
+
+def _is_plain(envelope: Any) -> bool:
+    """Whether an envelope is of the usual kind and surely one that the validator accepts; to see
+    that takes a third of the time."""
+    if type(envelope) is not dict or len(cast(_Object, envelope)) != len(_PLAIN):
+        return False
+    event_id, type_, version, at, data = map(cast(_Object, envelope).get, _PLAIN)
+    return (
+        type(event_id) is str
+        and is_id(event_id)
+        and type(type_) is str
+        and type_ in _data
+        and type(version) is int
+        and 1 <= version <= MAX_VERSION
+        and type(at) is str
+        and type(data) is dict
     )
 
 

@@ -16,6 +16,7 @@ TitleSource = Literal["user", "model"]
 
 MAX_EVENT_BYTES = 1024 * 1024
 MAX_BATCH_EVENTS = 1000
+MAX_VERSION = 10_000
 MAX_BATCH_BYTES = 8 * 1024 * 1024
 
 
@@ -220,7 +221,7 @@ class Envelope(BaseModel):
 
     event_id: Id
     type: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*(\.[a-z][a-z0-9_]*)+$", max_length=64)]
-    version: Annotated[int, Field(ge=1, le=10_000)]
+    version: Annotated[int, Field(ge=1, le=MAX_VERSION)]
     at: str
     actor: Actor | None = None
     data: dict[str, Any]

@@ -266,12 +266,7 @@ def _create(session: Session, rows: Rows, event: RecordedEvent, status: TurnStat
     if turn["usage"]:
         session["usage"] = _added(session["usage"], turn["usage"], {})
     _touch(session, event)
-    return Changes(
-        session,
-        turns=(turn,),
-        branches=changed_branches,
-        titles=_title_from_turn(session, event, turn),
-    )
+    return Changes(session, (turn,), changed_branches, _title_from_turn(session, event, turn))
 
 
 def _finish(session: Session, rows: Rows, event: RecordedEvent, status: TurnStatus) -> Changes:

@@ -20,9 +20,14 @@ DEFAULT_PARTITIONS = 64
 _ID = re.compile(r"[A-Za-z0-9._~-]{1,128}")
 
 
+def is_id(value: str) -> bool:
+    """Whether it is a well-formed id."""
+    return _ID.fullmatch(value) is not None
+
+
 def check_id(value: str, what: str) -> str:
     """Return `value` when it is a well-formed id, else raise `InvalidEvent` naming `what`."""
-    if not _ID.fullmatch(value):
+    if not is_id(value):
         raise InvalidEvent(
             f"{what}: given {value[:60]!r}; allowed are 1 to 128 of A-Z a-z 0-9 . _ ~ -"
         )
