@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 
 import httpx
 import pytest
-from proxy import Proxy
+from outage_proxy import Proxy
 from served import PARTITIONS, Stage, problem, serving
 from servers import wait_until_async
 

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 import redis
 from bench import Bench, settled
-from proxy import Proxy
+from losing_proxy import Proxy
 
 from turnlog_producers import AsyncTurnLog, Misconfigured, TurnLog, Unavailable
 
