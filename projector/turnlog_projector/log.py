@@ -133,7 +133,7 @@ class LogReader:
         pipe.xrange(keys.stream, min=f"{seq}-0", max=f"{seq}-0")
         value, length, known, entries = pipe.execute()
         if value is None:
-            return seq == 0 and length == 0
+            return seq == 0 and length == 0 and known == 0
         head = Head.parse(value)
         if not length == known == head.seq - head.base or head.seq < seq:
             return False
