@@ -1,6 +1,7 @@
 """What Redis may lose, and a model of what must still be there afterwards."""
 
 from collections import defaultdict
+from contextlib import suppress
 
 import redis
 from appending import NewEvent, turn
@@ -9,6 +10,7 @@ from stage import Stage
 from truth import read_archive
 
 from turnlog_projector.audit import settle
+from turnlog_projector.batch import LostPartition
 
 
 class Losses:
@@ -69,15 +71,20 @@ class Losses:
     def _append(self, session_id: str, event: NewEvent) -> None:
         if (session_id, event) not in self._sent:
             self._sent.append((session_id, event))
-        try:
-            self._rig.writer.append(session_id, event)
-        except redis.ResponseError as error:
-            if not str(error).startswith("LOST"):
-                raise
-            # What the worker does when it is woken for a damaged session; the producer sends again.
-            settle(self._stage.workers[0], self._rig.key(session_id), "a producer found it damaged")
-            self._rig.writer.append(session_id, event)
-        self._must[session_id].add(event.event_id)
+        for _ in range(5):
+            try:
+                self._rig.writer.append(session_id, event)
+            except redis.ResponseError as error:
+                if not str(error).startswith("LOST"):
+                    raise
+                # What a worker does when it is woken for a session; the producer sends again.
+                with suppress(LostPartition):
+                    worker = self._stage.workers[0]
+                    settle(worker, self._rig.key(session_id), "a producer found it damaged")
+            else:
+                self._must[session_id].add(event.event_id)
+                return
+        raise AssertionError(f"{session_id} stays damaged")
 
     def _restore(self) -> None:
         if self._copy is None:

@@ -2,8 +2,9 @@
 
 import pytest
 from appending import event, turn
-from rig import Rig, dump, restore
+from rig import Rig, dump, patched, restore
 
+from turnlog_projector import heal as heal_module
 from turnlog_projector.audit import settle
 
 pytestmark = pytest.mark.integration
@@ -239,6 +240,40 @@ def test_nothing_comes_back_behind_an_archived_tombstone(rig: Rig) -> None:
     rig.check()
     with pytest.raises(Exception, match="ERASED"):
         rig.writer.append("s0", turn("again"))
+
+
+def test_a_repeat_of_what_the_healed_stream_no_longer_holds_is_marked(rig: Rig) -> None:
+    """A stream is given back only its newest part; a retry of an older event is archived again, as
+    a repeat that folds to nothing."""
+    turns = [turn(f"t{number}") for number in range(8)]
+    rig.writer.append("s", *turns)
+    projection = rig.projection()
+    rig.drain(projection)
+    keys = rig.writer.keys("s")
+    with patched(heal_module, "MAX_RESTORED_EVENTS", 3):
+        rig.client.delete(keys.stream, keys.ids)
+        rig.client.hdel(keys.heads, keys.field)
+        rig.writer.append("s", turns[1], turn("new"), turns[6])
+        rig.drain(projection)
+        rig.audit_all(projection)
+    assert rig.client.xlen(keys.stream) == 5
+    rig.writer.append("s", turns[2], turns[7])
+    rig.drain(projection)
+    rig.check()
+    rows = rig.connection.execute(
+        "SELECT seq, repeat_of FROM turnlog.archive WHERE repeat_of IS NOT NULL ORDER BY seq"
+    ).fetchall()
+    assert rows == [(9, 2), (11, 3)]
+
+
+def test_a_healing_is_reported(rig: Rig) -> None:
+    filled(rig, sessions=1)
+    rig.client.delete(rig.writer.keys("s0").stream)
+    rig.audit_all(rig.projection())
+    rows = rig.connection.execute(
+        "SELECT session_id, from_seq, restored, moved, lost FROM turnlog.healings"
+    ).fetchall()
+    assert rows == [("s0", 1, 5, 0, 0)]
 
 
 def test_a_sound_log_is_left_alone(rig: Rig) -> None:
