@@ -1,13 +1,15 @@
 """Folding all sessions of one partition of the archive from their beginning, and copying their rows
 into the tables of a generation that has no indexes yet."""
 
-from collections.abc import Iterable
+from collections.abc import Generator, Iterable
+from contextlib import ExitStack, contextmanager
 from functools import partial
 from itertools import chain, groupby
 from operator import itemgetter
 from typing import Any, NamedTuple
 
-from turnlog_projector.batch import Parked, changed_rows, copy_rows, new_turns
+from turnlog_projector.batch import Parked, changed_rows, copy_lines, copy_rows, new_turns
+from turnlog_projector.collecting import collect_less
 from turnlog_projector.database import Database, connect_postgres
 from turnlog_projector.folding import decode_stored, fold_all
 from turnlog_projector.log import SessionKey, StoredEvent
@@ -18,12 +20,12 @@ from turnlog_projector.tables import Row, session_row
 from turnlog_projector.work import SessionWork
 from turnlog_schemas.codec import RecordedEvent
 from turnlog_schemas.errors import InvalidEvent
-from turnlog_schemas.rows import Session
 
-_FLUSH_EVENTS = 4000
-_FLUSH_BYTES = 8 * 1024 * 1024
+_FLUSH_BYTES = 2 * 1024 * 1024
 _FETCH_EVENTS = 500
 NO_SKIPS: frozenset[int] = frozenset()
+
+_kept: dict[str, tuple[Database, Database]] | None = None
 
 
 class CopiedPartition(NamedTuple):
@@ -37,11 +39,7 @@ def copy_partition(
     url: str, generation: int, partition: int, pos: int, left_out: list[SessionKey]
 ) -> CopiedPartition:
     """Fold the sessions of a partition, up to a place in the archive, and copy their rows in."""
-    with (
-        connect_postgres(url, application_name="turnlog replay") as reader,
-        connect_postgres(url, application_name="turnlog replay") as writer,
-    ):
-        writer.execute("SET synchronous_commit = off")
+    with _connections(url) as (reader, writer):
         copier = _Copier(writer, generation)
         skips = skipped_by_session(reader, partition)
         parked: dict[SessionKey, Parked] = {}
@@ -70,6 +68,31 @@ def copy_partition(
     return CopiedPartition(copier.events, parked)
 
 
+def start_process() -> None:
+    """For a process that copies partitions and then ends: it keeps its connections for the next."""
+    global _kept
+    _kept = {}
+    collect_less()
+
+
+@contextmanager
+def _connections(url: str) -> Generator[tuple[Database, Database]]:
+    """One to read by, one to write by."""
+    with ExitStack() as stack:
+        if _kept is not None and url in _kept:
+            yield _kept[url]
+            return
+        reader = connect_postgres(url, application_name="turnlog replay")
+        stack.push(reader)
+        writer = connect_postgres(url, application_name="turnlog replay")
+        stack.push(writer)
+        writer.execute("SET synchronous_commit = off")
+        if _kept is not None:
+            _kept[url] = reader, writer
+            stack.pop_all()
+        yield reader, writer
+
+
 class DecodedRows(NamedTuple):
     """Rows of the archive, decoded as far as possible."""
 
@@ -81,37 +104,38 @@ class DecodedRows(NamedTuple):
 
 
 class _Copier:
-    """Collects the rows of folded sessions and copies them in, table by table."""
+    """Collects the rows of folded sessions and copies them in, table by table. Turns, most of it,
+    are kept as the lines that are copied."""
 
     def __init__(self, connection: Database, generation: int) -> None:
         self.events = 0
         self._connection = connection
         self._generation = generation
-        self._works: list[SessionWork] = []
-        self._waiting = self._size = 0
+        self._turns: list[bytes] = []
+        self._rows: dict[str, list[Row]] = {}
+        self._size = 0
 
     def add(self, work: SessionWork, decoded: DecodedRows) -> None:
-        self._works.append(work)
         self.events += decoded.rows
-        self._waiting += decoded.rows
+        self._turns.append(new_turns(work))
+        if work.session is not None:
+            self._rows.setdefault("sessions", []).append(session_row(work.session))
+        for table, rows in changed_rows([work], new_turns=False).items():
+            if rows:
+                self._rows.setdefault(table, []).extend(rows)
         self._size += decoded.size
-        if self._waiting >= _FLUSH_EVENTS or self._size >= _FLUSH_BYTES:
+        if self._size >= _FLUSH_BYTES:
             self.flush()
 
     def flush(self) -> None:
-        sessions: list[Session] = [w.session for w in self._works if w.session is not None]
-        tables: dict[str, Iterable[Row]] = {
-            "sessions": [session_row(session) for session in sessions],
-            **changed_rows(self._works, new_turns=False),
-            "turns": new_turns(self._works),
-        }
         with self._connection.cursor() as cursor:
-            for table, rows in tables.items():
-                if not rows:
-                    continue
+            copy = statement("copy_turns", generation=self._generation)
+            copy_lines(cursor, copy, self._turns)
+            for table, rows in self._rows.items():
                 copy_rows(cursor, statement(f"copy_{table}", generation=self._generation), rows)
-        self._works = []
-        self._waiting = self._size = 0
+        self._turns = []
+        self._rows = {}
+        self._size = 0
 
 
 def decode_rows(key: SessionKey, rows: Iterable[Any], skipped: frozenset[int]) -> DecodedRows:

@@ -12,8 +12,7 @@ from concurrent.futures import ProcessPoolExecutor, as_completed
 from typing import Any, NamedTuple
 
 from turnlog_projector.batch import Parked, write_rows
-from turnlog_projector.collecting import collect_less
-from turnlog_projector.copying import NO_SKIPS, copy_partition, decode_rows
+from turnlog_projector.copying import NO_SKIPS, copy_partition, decode_rows, start_process
 from turnlog_projector.database import Database
 from turnlog_projector.folding import fold_all
 from turnlog_projector.log import SessionKey
@@ -119,7 +118,7 @@ class Rebuild:
 
     def _copy_partitions(self, processes: int) -> None:
         spawn = multiprocessing.get_context("spawn")
-        pool = ProcessPoolExecutor(processes, mp_context=spawn, initializer=collect_less)
+        pool = ProcessPoolExecutor(processes, mp_context=spawn, initializer=start_process)
         try:
             tasks = [
                 pool.submit(

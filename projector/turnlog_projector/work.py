@@ -46,10 +46,12 @@ class SessionWork:
         self.session = changes.session
         self.dirty = True
         self.changed.apply(changes)
-        self.removed_annotations.extend(changes.removed_annotations)
+        if changes.removed_annotations:
+            self.removed_annotations.extend(changes.removed_annotations)
         if changes.erased_turn_id is not None:
             self.erased_turns.append(changes.erased_turn_id)
-        self.erased_session = self.erased_session or changes.erased_session
+        if changes.erased_session:
+            self.erased_session = True
 
     @property
     def is_new(self) -> bool:

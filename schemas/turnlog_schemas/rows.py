@@ -221,21 +221,22 @@ class MemoryRows:
 
     def apply(self, changes: Changes) -> None:
         """Take the changes in."""
-        for turn in changes.turns:
+        _, turns, branches, titles, revisions, annotations, removed, erased_turn_id, erased = changes
+        for turn in turns:
             self.turns[turn["turn_id"]] = turn
-        for branch in changes.branches:
+        for branch in branches:
             self.branches[branch["branch_id"]] = branch
-        for title in changes.titles:
+        for title in titles:
             self.titles[title["seq"]] = title
-        for revision in changes.revisions:
+        for revision in revisions:
             self.revisions[revision["turn_id"], revision["seq"]] = revision
-        for annotation in changes.annotations:
+        for annotation in annotations:
             self.annotations[annotation["turn_id"], annotation["seq"]] = annotation
-        for key in changes.removed_annotations:
+        for key in removed:
             self.annotations.pop(key, None)
-        if changes.erased_turn_id is not None:
-            self._erase_turn(changes.erased_turn_id)
-        if changes.erased_session:
+        if erased_turn_id is not None:
+            self._erase_turn(erased_turn_id)
+        if erased:
             for table in (self.turns, self.branches, self.titles, self.revisions, self.annotations):
                 table.clear()
 
