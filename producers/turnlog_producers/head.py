@@ -21,7 +21,8 @@ class Head(NamedTuple):
 
     @classmethod
     def parse(cls, value: bytes | str) -> "Head":
-        text = value.decode() if isinstance(value, bytes) else value
+        # The script takes any bytes for an owner; a head that is not read would stop a partition.
+        text = value.decode(errors="replace") if isinstance(value, bytes) else value
         seq, base, recorded_at, event_id, flags, owner = text.split(" ", 5)
         return cls(int(seq), int(base), int(recorded_at), event_id, flags, owner)
 

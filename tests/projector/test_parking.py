@@ -8,6 +8,7 @@ from appending import foreign, poison, turn
 from rig import Rig
 from truth import read_tables
 
+from turnlog_producers.scripts import load_script
 from turnlog_projector.batch import Batch
 from turnlog_projector.parking import NotParked, list_parked, retry
 from turnlog_projector.projection import Projection
@@ -62,6 +63,21 @@ def test_no_bytes_stop_the_others(rig: Rig, raw: bytes) -> None:
     rig.drain(rig.projection())
     rig.check()
     assert states(rig) == [("bad", 1, "parked")]
+
+
+def test_no_owner_stops_the_others(rig: Rig) -> None:
+    """A producer in another language may claim that the owner is no text at all."""
+    keys, args = rig.writer.call("bad", [turn("t0")._replace(mark="s")])
+    args[4] = b"\xff\0"
+    rig.client.eval(load_script("append").source, len(keys), *keys, *args)
+    neighbours = [f"n{number}" for number in range(8)]
+    for session_id in neighbours:
+        rig.writer.append(session_id, turn("t0"))
+    projection = rig.projection()
+    rig.drain(projection)
+    rig.audit_all(projection)
+    rig.check()
+    assert all(turns_of(rig, session_id) == ["t0"] for session_id in neighbours)
 
 
 def test_a_version_from_the_future_parks(rig: Rig) -> None:
