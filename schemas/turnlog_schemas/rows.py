@@ -221,7 +221,9 @@ class MemoryRows:
 
     def apply(self, changes: Changes) -> None:
         """Take the changes in."""
-        _, turns, branches, titles, revisions, annotations, removed, erased_turn_id, erased = changes
+        _, turns, branches, titles, revisions, annotations, removed, erased_turn_id, erased = (
+            changes
+        )
         for turn in turns:
             self.turns[turn["turn_id"]] = turn
         for branch in branches:
