@@ -88,24 +88,13 @@ class Batch:
         Raises `LostPartition` when an offset is not what it was: drop the batch and what is cached.
         """
         try:
-            with connection.transaction():
-                if self.large:
-                    with connection.cursor() as cursor:
-                        self._move_offsets(cursor)
-                        self._check_moved(cursor)
-                        copy_rows(
-                            cursor, statement("copy_archive"), self._archive_rows(), _ARCHIVE_TYPES
-                        )
-                        self._write(cursor)
-                    return
-                with connection.pipeline(), connection.cursor() as cursor:
-                    self._move_offsets(cursor)
-                    with connection.cursor() as writer:
-                        if self.archive:
-                            rows = columns(list(self._archive_rows()), 10)
-                            writer.execute(statement("put_archive"), rows)
-                        self._write(writer)
-                    self._check_moved(cursor)
+            if self.large:
+                with connection.transaction(), connection.cursor() as cursor:
+                    self._write_large(cursor)
+            else:
+                # The pipeline around the transaction, so that BEGIN costs no round trip.
+                with connection.pipeline(), connection.transaction():
+                    self._write_small(connection)
         except psycopg.errors.UniqueViolation as error:
             raise LostPartition(
                 f"archived by another worker: {error.diag.constraint_name}"
@@ -115,6 +104,21 @@ class Batch:
     def large(self) -> bool:
         """Whether it is written by COPY, which costs half, but some round trips more."""
         return len(self.archive) >= LARGE_BATCH_EVENTS
+
+    def _write_large(self, cursor: Cursor[TupleRow]) -> None:
+        self._move_offsets(cursor)
+        self._check_moved(cursor)
+        copy_rows(cursor, statement("copy_archive"), self._archive_rows(), _ARCHIVE_TYPES)
+        self._write(cursor)
+
+    def _write_small(self, connection: Database) -> None:
+        with connection.cursor() as cursor, connection.cursor() as writer:
+            self._move_offsets(cursor)
+            if self.archive:
+                rows = columns(list(self._archive_rows()), 10)
+                writer.execute(statement("put_archive"), rows)
+            self._write(writer)
+            self._check_moved(cursor)
 
     def _archive_rows(self) -> Iterator[Row]:
         for key, pos, event, repeat_of in self.archive:
