@@ -3,9 +3,9 @@
 from turnlog_api.logreads import LogReads
 from turnlog_api.problems import Problem
 from turnlog_api.strongpage import Snapshot
+from turnlog_projector.archive import decode_archived
 from turnlog_projector.batch import Archived
 from turnlog_projector.log import SessionKey, StoredEvent
-from turnlog_projector.parking import decode_archived
 from turnlog_schemas.codec import RecordedEvent
 from turnlog_schemas.errors import InvalidEvent
 

@@ -11,10 +11,10 @@ from turnlog_producers.core import Event
 from turnlog_producers.head import Head
 from turnlog_producers.keys import Keys
 from turnlog_producers.meta import ensure_meta
+from turnlog_projector.archive import archived_events
 from turnlog_projector.database import Database, connect_postgres, connect_redis
 from turnlog_projector.errors import NotReady, ServerUnavailable, UnsafeServer
 from turnlog_projector.log import SessionKey
-from turnlog_projector.parking import archived_events
 from turnlog_projector.sqlfiles import statement
 
 _CHUNK = 500

@@ -8,12 +8,12 @@ from itertools import chain, groupby
 from operator import itemgetter
 from typing import Any, NamedTuple
 
+from turnlog_projector.archive import decode_archived, skipped_by_session
 from turnlog_projector.batch import Parked, changed_rows, copy_lines, copy_rows, new_turns
 from turnlog_projector.collecting import collect_less
 from turnlog_projector.database import Database, connect_postgres
 from turnlog_projector.folding import decode_stored, fold_all
 from turnlog_projector.log import SessionKey, StoredEvent
-from turnlog_projector.parking import decode_archived, skipped_by_session
 from turnlog_projector.readmodels import ReadModels
 from turnlog_projector.sqlfiles import statement
 from turnlog_projector.tables import Row, session_row

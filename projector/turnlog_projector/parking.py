@@ -6,10 +6,11 @@ is mended, `skip` declares the event void for good, in every generation.
 
 from typing import NamedTuple
 
+from turnlog_projector.archive import archived_events, decode_archived, skipped_events
 from turnlog_projector.batch import Batch, LostPartition, Parked
 from turnlog_projector.database import Database
-from turnlog_projector.folding import decode_stored, fold_all
-from turnlog_projector.log import SessionKey, StoredEvent
+from turnlog_projector.folding import fold_all
+from turnlog_projector.log import SessionKey
 from turnlog_projector.projection import Projection
 from turnlog_projector.sqlfiles import statement
 from turnlog_projector.work import SessionWork
@@ -125,48 +126,3 @@ def _fold_on(projection: Projection, key: SessionKey, skips: frozenset[int]) -> 
 def _parked_events(connection: Database, key: SessionKey) -> frozenset[int]:
     rows = connection.execute(statement("parked_events"), (key.tenant, key.session_id))
     return frozenset(row[0] for row in rows)
-
-
-def skipped_events(connection: Database, key: SessionKey) -> frozenset[int]:
-    """The seqs of a session that an operator has declared void."""
-    rows = connection.execute(statement("skipped_events"), (key.tenant, key.session_id))
-    return frozenset(row[0] for row in rows)
-
-
-def archived_events(
-    connection: Database, key: SessionKey, first: int, *, count: int
-) -> list[tuple[StoredEvent, int | None]]:
-    """Events of a session from the archive, oldest first, each with the seq it repeats, if any."""
-    rows = connection.execute(
-        statement("archived_events"), {**key._asdict(), "first": first, "count": count}
-    )
-    return [(StoredEvent(*row[:4]), row[4]) for row in rows]
-
-
-def decode_archived(
-    key: SessionKey, stored: StoredEvent, repeat_of: int | None, skipped: frozenset[int]
-) -> RecordedEvent:
-    """Decode an archived event; a skipped one becomes an event that folds to nothing."""
-    if stored.seq not in skipped:
-        return decode_stored(key, stored, repeat_of)
-    return RecordedEvent(
-        key.tenant,
-        key.session_id,
-        stored.seq,
-        stored.recorded_at,
-        stored.event_id,
-        "skipped",
-        1,
-        "9999-12-31T23:59:59.999999Z",
-        None,
-        {},
-        repeat_of,
-    )
-
-
-def skipped_by_session(connection: Database, partition: int) -> dict[SessionKey, frozenset[int]]:
-    """All skips of a partition, for a replay."""
-    found: dict[SessionKey, set[int]] = {}
-    for row in connection.execute(statement("skipped_of_partition"), (partition,)):
-        found.setdefault(SessionKey(partition, row[0], row[1]), set()).add(row[2])
-    return {key: frozenset(seqs) for key, seqs in found.items()}

@@ -11,12 +11,12 @@ from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from typing import Any, NamedTuple
 
+from turnlog_projector.archive import skipped_by_session
 from turnlog_projector.batch import Parked, write_rows
 from turnlog_projector.copying import NO_SKIPS, copy_partition, decode_rows, start_process
 from turnlog_projector.database import Database
 from turnlog_projector.folding import fold_all
 from turnlog_projector.log import SessionKey
-from turnlog_projector.parking import skipped_by_session
 from turnlog_projector.readmodels import ReadModels
 from turnlog_projector.sqlfiles import statement
 from turnlog_projector.work import SessionWork
