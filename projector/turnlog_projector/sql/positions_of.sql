@@ -1,0 +1,1 @@
+SELECT partition, pos FROM turnlog.positions WHERE generation = %s ORDER BY partition
