@@ -71,7 +71,8 @@ def move_positions(connection: Database, generation: int, positions: dict[int, i
 
 def reaches(connection: Database, key: SessionKey) -> list[Reach]:
     """Every generation that is not live and may hold the session, each with the point up to which
-    it does. Whoever changes what the log says of a session refolds it there up to that point."""
+    it does. Whoever changes what the log says of a session refolds it there up to that point, in
+    one transaction with this: until it ends, nobody brings those generations further."""
     rows = connection.execute(statement("generation_reaches"), key._asdict())
     return [Reach(*row) for row in rows]
 

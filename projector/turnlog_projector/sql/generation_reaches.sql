@@ -1,5 +1,6 @@
 -- Up to where each generation that is not live holds a session: a place in the archive of its
--- partition, and a seq where the generation has one as its end.
+-- partition, and a seq where the generation has one as its end. The places stay locked, so that a
+-- replay or a rollback that brings the generation further waits for whoever refolds the session.
 SELECT
     g.generation,
     g.state,
@@ -18,3 +19,4 @@ JOIN turnlog.positions AS p USING (generation)
 WHERE p.partition = %(partition)s
     AND (g.session_id IS NULL OR (g.tenant, g.session_id) = (%(tenant)s, %(session_id)s))
 ORDER BY g.generation
+FOR UPDATE OF p
