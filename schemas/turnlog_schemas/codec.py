@@ -11,10 +11,13 @@ from turnlog_schemas import times
 from turnlog_schemas.errors import InvalidEvent
 from turnlog_schemas.events import CURRENT_VERSION, EVENT_TYPES, MAX_VERSION, Envelope
 from turnlog_schemas.ids import is_id
+from turnlog_schemas.limits import NEW_EVENT_TYPES
+from turnlog_schemas.stubs import is_stub
 from turnlog_schemas.upcast import upcast
 
 _envelope = TypeAdapter(Envelope).validator
 _data = {name: TypeAdapter(model).validator for name, model in EVENT_TYPES.items()}
+_new_data = {name: TypeAdapter(model).validator for name, model in NEW_EVENT_TYPES.items()}
 
 # What JSON can always hold, once it was written.
 _FLAT = frozenset({str, int, bool, NoneType})
@@ -52,6 +55,8 @@ class RecordedEvent:
     actor: dict[str, Any] | None
     data: dict[str, Any]
     repeat_of: int | None = None
+    erased: int | None = None
+    """Of a stub: the seq of the event that erased what it stands for."""
     recorded: str = field(init=False)
     """`recorded_at` as text."""
     shown_at: str = field(init=False)
@@ -73,10 +78,10 @@ def encode(
 ) -> bytes:
     """The stored bytes of a new event of a known type, in its current version.
 
-    Raises `InvalidEvent` for data that breaks the format, and for what JSON cannot hold: a lone
-    surrogate, NaN, infinity, nesting beyond what every reader can follow.
+    Raises `InvalidEvent` for data that breaks the format or a bound of `limits`, and for what JSON
+    cannot hold: a lone surrogate, NaN, infinity, nesting beyond what every reader can follow.
     """
-    validator = _data.get(type_)
+    validator = _new_data.get(type_)
     if validator is None:
         raise InvalidEvent(f"type: given {type_[:60]!r}; allowed: {', '.join(EVENT_TYPES)}")
     envelope: dict[str, Any] = {
@@ -119,7 +124,8 @@ def decode(
     recorded_at: int,
     repeat_of: int | None = None,
 ) -> RecordedEvent:
-    """Read stored bytes. An event of an unknown type is returned with its data unchecked.
+    """Read stored bytes. An event of an unknown type is returned with its data unchecked; of a stub
+    the data holds less than the type asks for.
 
     Raises `InvalidEvent` when the bytes are no JSON or break the format of a known type.
     """
@@ -130,6 +136,8 @@ def decode(
     try:
         if not _is_plain(envelope):
             _envelope.validate_python(envelope)
+            if "erased" in envelope:
+                return _read_stub(envelope, tenant, session_id, seq, recorded_at, repeat_of)
         type_: str = envelope["type"]
         version: int = envelope["version"]
         data: dict[str, Any] = upcast(type_, version, envelope["data"])
@@ -158,6 +166,32 @@ def decode(
         envelope.get("actor"),
         data,
         repeat_of,
+    )
+
+
+def _read_stub(
+    envelope: _Object,
+    tenant: str,
+    session_id: str,
+    seq: int,
+    recorded_at: int,
+    repeat_of: int | None,
+) -> RecordedEvent:
+    if not is_stub(envelope):
+        raise InvalidEvent("erased: only an erasure may write it, and keeps no text beside it")
+    return RecordedEvent(
+        tenant,
+        session_id,
+        seq,
+        recorded_at,
+        envelope["event_id"],
+        envelope["type"],
+        envelope["version"],
+        times.normalise(envelope["at"]),
+        None,
+        envelope["data"],
+        repeat_of,
+        envelope["erased"],
     )
 
 
@@ -193,7 +227,8 @@ def _line(detail: ErrorDetails, prefix: str) -> str:
     field = (prefix + ".".join(list(names)[:4])).removesuffix(".") or "event"
     if detail["type"] == "missing":
         return f"{field}: missing"
-    message = detail["msg"][0].lower() + detail["msg"][1:]
+    message = detail["msg"].removeprefix("Value error, ")
+    message = message[0].lower() + message[1:]
     given: Any = detail["input"]
     if detail["loc"] and detail["loc"][0] in _SHOWN and isinstance(given, str | int):
         return f"{field}: given {str(given)[:60]!r}; {message}"

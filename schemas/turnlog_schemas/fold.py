@@ -22,8 +22,7 @@ from turnlog_schemas.rows import (
     Turn,
     TurnStatus,
 )
-
-_PLACES_A_TURN = ("turn.appended", "turn.started", "turn.completed", "turn.interrupted")
+from turnlog_schemas.stubs import PLACING
 
 _MOST_COUNTED = 2**53
 """The largest counter of a usage that is summed, as for the two that have names."""
@@ -46,8 +45,10 @@ def needs(event: RecordedEvent) -> tuple[str, ...]:
     whole batch at once. (Branches, and the turn before a retracted one, are asked for when met.)"""
     if event.type not in _HANDLERS or not event.type.startswith("turn."):
         return ()  # whatever an unknown event calls a turn_id need not be an id
-    turn_id: str = event.data["turn_id"]
-    parent = event.data.get("parent_turn_id") if event.type in _PLACES_A_TURN else None
+    turn_id: str | None = event.data.get("turn_id")
+    if turn_id is None:
+        return ()  # erased with its session
+    parent = event.data.get("parent_turn_id") if event.type in PLACING else None
     return (turn_id, parent) if parent is not None else (turn_id,)
 
 
@@ -62,7 +63,16 @@ def fold(session: Session | None, rows: Rows, event: RecordedEvent) -> Changes:
     handler = _HANDLERS.get(event.type)
     if handler is None or event.repeat_of is not None or session["erased"]:
         return _ignore(session)
+    if event.erased is not None and _is_void(event):
+        return _ignore(session)
     return handler(session, rows, event)
+
+
+def _is_void(stub: RecordedEvent) -> bool:
+    """Whether an erasure has left nothing of an event but its place in the log."""
+    if stub.type in PLACING:
+        return "role" not in stub.data
+    return "turn_id" not in stub.data or stub.type == "turn.annotated"
 
 
 def _new_session(event: RecordedEvent) -> Session:
@@ -234,6 +244,8 @@ def _turn_interrupted(session: Session, rows: Rows, event: RecordedEvent) -> Cha
 
 def _create(session: Session, rows: Rows, event: RecordedEvent, status: TurnStatus) -> Changes:
     data = event.data
+    if event.erased is not None and event.erased < event.seq:
+        status = "retracted"  # it came after its turn was erased
     if status == "streaming":  # of what only a whole turn holds nothing is checked, nor known
         data = {key: value for key, value in data.items() if key not in _ONLY_WHOLE}
     get = data.get
@@ -261,8 +273,9 @@ def _create(session: Session, rows: Rows, event: RecordedEvent, status: TurnStat
         "recorded_at": event.recorded,
         "metadata": get("metadata"),
     }
-    session["turn_count"] += 1
-    _set_last_turn(session, turn)
+    if status != "retracted":
+        session["turn_count"] += 1
+        _set_last_turn(session, turn)
     if turn["usage"]:
         session["usage"] = _added(session["usage"], turn["usage"], {})
     _touch(session, event)
@@ -297,7 +310,7 @@ def _turn_edited(session: Session, rows: Rows, event: RecordedEvent) -> Changes:
     if before is None or before["status"] == "retracted":
         return _ignore(session)
     after = before.copy()
-    after["content"] = event.data["content"]
+    after["content"] = event.data.get("content")
     after["edited"] = True
     return _replace(session, event, after, revisions=(_revision(event, before, after),))
 
@@ -319,6 +332,7 @@ def _turn_erased(session: Session, rows: Rows, event: RecordedEvent) -> Changes:
         return _ignore(session)
     after = _stub(before, event)
     after["annotations"] = []
+    after["actor"] = None
     changes = _replace(session, event, after)
     if before["status"] != "retracted":
         _leave_view(session, rows, before)
