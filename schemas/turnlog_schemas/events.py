@@ -18,6 +18,7 @@ MAX_EVENT_BYTES = 1024 * 1024
 MAX_BATCH_EVENTS = 1000
 MAX_VERSION = 10_000
 MAX_BATCH_BYTES = 8 * 1024 * 1024
+TYPE_PATTERN = r"^[a-z][a-z0-9_]*(\.[a-z][a-z0-9_]*)+$"
 
 
 def _no_nul(value: str) -> str:
@@ -109,7 +110,8 @@ class SessionRestored(_Data):
 
 
 class SessionErased(_Data):
-    """The tombstone of a session: nothing is accepted after it."""
+    """The tombstone of a session: nothing is accepted after it, and nothing of what was before it
+    stays but that there was something."""
 
 
 class TurnStarted(_Data):
@@ -166,7 +168,7 @@ class TurnRetracted(_Data):
 
 
 class TurnErased(_Data):
-    """The text of a turn is removed from the read models for good."""
+    """Everything that was written in a turn is removed for good, from the log as well."""
 
     turn_id: Id
     reason: Reason | None = None
@@ -220,7 +222,7 @@ class Envelope(BaseModel):
     model_config = ConfigDict(extra="allow", strict=True)
 
     event_id: Id
-    type: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*(\.[a-z][a-z0-9_]*)+$", max_length=64)]
+    type: Annotated[str, Field(pattern=TYPE_PATTERN, max_length=64)]
     version: Annotated[int, Field(ge=1, le=MAX_VERSION)]
     at: str
     actor: Actor | None = None
