@@ -2,6 +2,7 @@
 # make test        run all tests but the slow fault tests
 # make test-faults run the tests that kill, pause and cut off real processes
 # make test-oldest run the integration tests on Redis 6.2 and PostgreSQL 15
+# make campaign    a long fault campaign;  ARGS="--seed 7 --minutes 30"
 # make check       linters, types, import rules
 
 PYTHON ?= python3
@@ -9,7 +10,7 @@ ARGS ?=
 BIN := .venv/bin
 STAMP := .venv/.installed
 
-.PHONY: up test test-faults test-oldest check install
+.PHONY: up test test-faults test-oldest campaign check install
 
 up: $(STAMP)
 	@exec $(BIN)/turnlog up $(ARGS)
@@ -22,6 +23,9 @@ test-faults: $(STAMP)
 
 test-oldest: $(STAMP)
 	TURNLOG_TEST_SERVERS=oldest $(BIN)/pytest -m "integration and not fault" $(ARGS)
+
+campaign: $(STAMP)
+	PYTHONPATH=tests $(BIN)/python tests/faults/campaign.py $(ARGS)
 
 check: $(STAMP)
 	$(BIN)/ruff check

@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Iterable
 
 from load import Acknowledged
+from record import Record
 from truth import Archived
 
 
@@ -35,4 +36,33 @@ def check_record(
         for session_id, found in seqs.items()
         if sorted(found) != list(range(1, len(found) + 1))
     ]
+    return faults
+
+
+def check_campaign(record: Record, archive: list[Archived]) -> list[str]:
+    """Every event that was answered is archived at the seq that was told, with the bytes that were
+    sent; one that was not answered is there once or not at all; nothing else is there but the
+    session.started that goes along with a first append."""
+    faults: list[str] = []
+    found: dict[tuple[str, str], Archived] = {}
+    for row in archive:
+        key = (row.session_id, row.event_id)
+        if row.repeat_of is not None:
+            continue
+        if key in found:
+            faults.append(f"{key} is archived as {found[key].seq} and as {row.seq}")
+        found[key] = row
+    for key, seq in record.told.items():
+        row = found.get(key)
+        if row is None:
+            if key not in record.excused:
+                faults.append(f"{key} was acknowledged as {seq} and is missing")
+        elif row.seq != seq and not record.moved:
+            faults.append(f"{key} was acknowledged as {seq}, it is {row.seq}")
+    for key, row in found.items():
+        digest = record.sent.get(key)
+        if digest is None and b'"session.started"' not in row.raw:
+            faults.append(f"{key} was never sent")
+        if digest is not None and row.hash != digest:
+            faults.append(f"{key} is not what was sent")
     return faults

@@ -8,7 +8,8 @@ import sys
 import threading
 import time
 from collections.abc import Generator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
+from pathlib import Path
 from typing import NamedTuple
 
 from turnlog_cli.instance import ServerUrls
@@ -84,7 +85,17 @@ def load(redis_url: str, *, writers: int = 4, sessions: int = 20) -> Generator[L
 class Projector:
     """A `turnlog projector` in a process of its own."""
 
-    def __init__(self, urls: ServerUrls, *, workers: int = 1, lease_seconds: float = 2.0) -> None:
+    def __init__(
+        self,
+        urls: ServerUrls,
+        *,
+        workers: int = 1,
+        lease_seconds: float = 2.0,
+        audit_seconds: float = 300.0,
+        output: Path | None = None,
+    ) -> None:
+        """`output` is a file for what it says, else it says it here."""
+        self._output = output
         self._command = [sys.executable, "-m", "turnlog_cli.main", "projector"]
         self._command += ["--workers", str(workers)]
         self._environment = {
@@ -92,14 +103,20 @@ class Projector:
             "TURNLOG_REDIS_URL": urls.redis_url or "",
             "TURNLOG_POSTGRES_URL": urls.postgres_url or "",
             "TURNLOG_LEASE_SECONDS": str(lease_seconds),
+            "TURNLOG_AUDIT_SECONDS": str(audit_seconds),
             "TURNLOG_LOG_LEVEL": "WARNING",
         }
         self.process = self._start()
 
     def _start(self) -> "subprocess.Popen[bytes]":
-        return subprocess.Popen(
-            self._command, env=self._environment, stdin=subprocess.DEVNULL, start_new_session=True
-        )
+        with self._output.open("ab") if self._output else nullcontext() as output:
+            return subprocess.Popen(
+                self._command,
+                env=self._environment,
+                stdin=subprocess.DEVNULL,
+                stderr=output,
+                start_new_session=True,
+            )
 
     def send(self, number: signal.Signals) -> None:
         """Signal the process and its workers."""

@@ -3,8 +3,9 @@
 from hashlib import blake2b
 
 import pytest
-from checker import check_record
+from checker import check_campaign, check_record
 from load import Acknowledged
+from record import Record
 from truth import Archived, check_archive
 
 
@@ -56,3 +57,64 @@ def test_it_finds_swapped_events(record: list[Acknowledged], archive: list[Archi
 def test_it_finds_a_changed_event(record: list[Acknowledged], archive: list[Archived]) -> None:
     changed = [*archive[:2], archive[2]._replace(raw=b"other")]
     assert "does not match its hash" in "\n".join(faults(record, changed))
+
+
+@pytest.fixture
+def campaign_record(archive: list[Archived]) -> Record:
+    """Of a campaign that sent these events; the last was never answered."""
+    record = Record({(row.session_id, row.event_id): row.hash for row in archive})
+    record.told = {("s", "a"): 1, ("s", "b"): 2}
+    return record
+
+
+def campaign_faults(record: Record, archive: list[Archived]) -> str:
+    return "\n".join(check_campaign(record, archive))
+
+
+def test_the_campaign_is_content_with_what_is_right(
+    campaign_record: Record, archive: list[Archived]
+) -> None:
+    assert campaign_faults(campaign_record, archive) == ""
+    assert campaign_faults(campaign_record, archive[:2]) == ""
+
+
+def test_the_campaign_finds_a_dropped_event(
+    campaign_record: Record, archive: list[Archived]
+) -> None:
+    assert "acknowledged as 2 and is missing" in campaign_faults(campaign_record, archive[:1])
+
+
+def test_the_campaign_excuses_only_what_was_lost_on_purpose(
+    campaign_record: Record, archive: list[Archived]
+) -> None:
+    campaign_record.excused.add(("s", "b"))
+    assert campaign_faults(campaign_record, archive[:1]) == ""
+    assert "'a') was acknowledged" in campaign_faults(campaign_record, [])
+
+
+def test_the_campaign_finds_a_doubled_event(
+    campaign_record: Record, archive: list[Archived]
+) -> None:
+    assert "as 3 and as 4" in campaign_faults(campaign_record, [*archive, row(4, "c")])
+
+
+def test_the_campaign_finds_swapped_events(
+    campaign_record: Record, archive: list[Archived]
+) -> None:
+    swapped = [row(1, "b"), row(2, "a"), archive[2]]
+    assert "acknowledged as 1, it is 2" in campaign_faults(campaign_record, swapped)
+
+
+def test_the_campaign_finds_a_changed_event(
+    campaign_record: Record, archive: list[Archived]
+) -> None:
+    raw = b"something else"
+    changed = archive[1]._replace(raw=raw, hash=blake2b(raw, digest_size=16).digest())
+    found = campaign_faults(campaign_record, [archive[0], changed, archive[2]])
+    assert "is not what was sent" in found
+
+
+def test_the_campaign_finds_an_event_that_nobody_sent(
+    campaign_record: Record, archive: list[Archived]
+) -> None:
+    assert "never sent" in campaign_faults(campaign_record, [*archive, row(4, "d")])
