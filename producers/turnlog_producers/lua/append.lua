@@ -27,7 +27,7 @@ Publishes "<p>" on turnlog:wake when events were written, "<p> <session>" when L
 
 A head is "<seq> <base> <t> <event_id> <flags> <owner>": the last event's seq, the seq before the
 first one still in the stream, its recorded_at in ms, its event_id; flags: '-' or letters (s = has a
-session.started, e = erased); the owner, text to the end.
+session.started, e = erased, c = cold: its stream was trimmed whole); the owner, text to the end.
 ]]
 local heads, index, stream, ids = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
 local session, partition, as_user, expected, owner = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5]
@@ -118,6 +118,8 @@ local clock = redis.call('TIME')
 t = math.max(tonumber(clock[1]) * 1000 + math.floor(tonumber(clock[2]) / 1000), t)
 local recorded_at = int(t)
 local from, before, size = seq + 1, last_id, 0
+flags = string.gsub(flags, 'c', '') -- the session has a stream again
+if flags == '' then flags = '-' end
 for _, at in ipairs(fresh) do
   local event_id, mark, bytes
   if at == 5 then

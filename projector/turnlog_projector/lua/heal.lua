@@ -36,11 +36,11 @@ local function int(number)
   return string.format('%.0f', number)
 end
 
-local head_seq, base, head_t = 0, 0, 0
+local head_seq, base, head_t, head_id = 0, 0, 0, ''
 local head = redis.call('HGET', heads, session)
 if head then
-  local a, b, c, _, e, f = string.match(head, '^(%d+) (%d+) (%d+) (%S+) (%S+) (.*)$')
-  head_seq, base, head_t = tonumber(a), tonumber(b), tonumber(c)
+  local a, b, c, d, e, f = string.match(head, '^(%d+) (%d+) (%d+) (%S+) (%S+) (.*)$')
+  head_seq, base, head_t, head_id = tonumber(a), tonumber(b), tonumber(c), d
   if string.find(e, 'e', 1, true) and not string.find(flags, 'e', 1, true) then
     flags = flags == '-' and 'e' or flags .. 'e'
   end
@@ -57,9 +57,15 @@ local function holds(at, event_id, recorded_at)
   return entry and entry[2][4] == event_id and entry[2][6] == recorded_at
 end
 
+-- Or held, before it was trimmed.
+local function held()
+  if archived_seq == 0 then return true end
+  if base < archived_seq then return holds(archived_seq, archived_id, archived_t) end
+  return head_seq > archived_seq or head_id == archived_id
+end
+
 local length = redis.call('XLEN', stream)
-if length == head_seq - base and length == redis.call('HLEN', ids)
-    and (archived_seq == 0 or holds(archived_seq, archived_id, archived_t)) then
+if length == head_seq - base and length == redis.call('HLEN', ids) and held() then
   return {0, 0, 0}
 end
 if common_seq > 0 then
@@ -125,4 +131,5 @@ if seq > common_seq and tell(n).err then
   tell(n)
 end
 redis.call('PUBLISH', 'turnlog:wake', partition)
-return {math.max(archived_seq - common_seq, 0), moved, math.max(head_seq - seq, 0)}
+-- What was trimmed before it was lost is given back only in part.
+return {math.min(math.max(archived_seq - common_seq, 0), given), moved, math.max(head_seq - seq, 0)}
