@@ -17,10 +17,10 @@ from turnlog_schemas.events import (
     TextId,
     Title,
     TitleSource,
-    TurnAppended,
     Usage,
     Visibility,
 )
+from turnlog_schemas.limits import NewTurnAppended, SessionMetadata
 
 Moment = Annotated[str, Field(json_schema_extra={"format": "date-time"})]
 
@@ -147,7 +147,7 @@ class SessionIn(_Body):
     project: TextId | None = None
     title: Title | None = None
     visibility: Visibility | None = None
-    metadata: JsonObject | None = None
+    metadata: SessionMetadata | None = None
 
 
 class SessionPatch(_Body):
@@ -159,13 +159,13 @@ class SessionPatch(_Body):
     ] = None
     project: TextId | None = None
     visibility: Visibility | None = None
-    metadata: JsonObject | None = None
+    metadata: SessionMetadata | None = None
     archived: bool | None = None
     pinned: bool | None = None
     branch: Annotated[Id | None, Field(description="The branch to show.")] = None
 
 
-class TurnIn(TurnAppended):
+class TurnIn(NewTurnAppended):
     """A turn. Without a turn_id one is made up. Fields that are not listed are kept."""
 
     turn_id: Id | None = None  # pyright: ignore[reportIncompatibleVariableOverride, reportGeneralTypeIssues]

@@ -44,6 +44,7 @@ class SessionOptions(TypedDict, total=False):
     visibility: Visibility | None
     """`private` (unless given) or `tenant`."""
     metadata: dict[str, Any] | None
+    """Your own, 256 KiB as JSON at most."""
     as_user: str | None
     """Raise `NotOwner` when the session belongs to another user. A new one belongs to this one."""
     actor: dict[str, Any] | None
@@ -78,7 +79,7 @@ class TurnFields(TypedDict, total=False):
     """References, `{"id": ..., "kind", "mime", "size", "url", "name"}`: the bytes lie elsewhere."""
     model: str | None
     usage: dict[str, Any] | None
-    """`{"input_tokens": ..., "output_tokens": ...}` and further counters."""
+    """`{"input_tokens": ..., "output_tokens": ...}` and further counters, 64 at most."""
     response_time_ms: float | None
     parent_turn_id: str | Literal[Absent.CONTINUE] | None
     """The turn that this one follows; one that is not the last opens a branch. None starts a new

@@ -5,6 +5,7 @@ cannot differ. No valid event makes it fail: an event that names what does not e
 and is counted in `ignored`.
 """
 
+import json
 from collections.abc import Callable
 from typing import Any, cast
 
@@ -26,6 +27,12 @@ from turnlog_schemas.stubs import PLACING
 
 _MOST_COUNTED = 2**53
 """The largest counter of a usage that is summed, as for the two that have names."""
+
+_MOST_COUNTERS = 256
+"""So many counters of a session are summed, those that came first; turns keep all of theirs."""
+
+_MOST_METADATA = 1024 * 1024
+"""The metadata of a session as JSON, in code points: at least what one event may bring."""
 
 _FINISHED_FIELDS = (
     "content",
@@ -130,7 +137,7 @@ def _session_started(session: Session, rows: Rows, event: RecordedEvent) -> Chan
         if data.get(key) is not None:
             session[key] = data[key]
     if data.get("metadata"):
-        session["metadata"] = _merged(session["metadata"], data["metadata"])
+        _merge_metadata(session, data["metadata"])
     _touch(session, event)
     if data.get("title") is not None and session["title_source"] in (None, "turn"):
         return Changes(session, titles=(_set_title(session, event, data["title"], "user"),))
@@ -146,8 +153,7 @@ def _session_updated(session: Session, rows: Rows, event: RecordedEvent) -> Chan
         if data.get(key) is not None:
             session[key] = data[key]
             effective = True
-    if data.get("metadata") is not None:
-        session["metadata"] = _merged(session["metadata"], data["metadata"])
+    if data.get("metadata") is not None and _merge_metadata(session, data["metadata"]):
         effective = True
     if data.get("title") is not None:
         source = data.get("title_source") or "user"
@@ -196,6 +202,21 @@ def _session_erased(session: Session, rows: Rows, event: RecordedEvent) -> Chang
     tombstone["started"] = tombstone["erased"] = tombstone["deleted"] = True
     tombstone["floor"] = event.seq
     return Changes(tombstone, erased_session=True)
+
+
+def _merge_metadata(session: Session, new: dict[str, Any]) -> bool:
+    """Merge into the metadata of the session; False, and nothing is, when it would be too much to
+    write again with every change."""
+    old = session["metadata"]
+    merged = _merged(old, new)
+    if old and _json_length(merged) > max(_MOST_METADATA, _json_length(old)):
+        return False
+    session["metadata"] = merged
+    return True
+
+
+def _json_length(value: dict[str, Any]) -> int:
+    return len(json.dumps(value, ensure_ascii=False, separators=(",", ":")))
 
 
 def _merged(old: dict[str, Any], new: dict[str, Any]) -> dict[str, Any]:
@@ -409,7 +430,8 @@ def _added(total: dict[str, int], usage: dict[str, Any], counted: dict[str, Any]
         if type(value) is int:
             already = counted.get(key)
             more = value - already if type(already) is int else value
-            if more > 0 and value <= _MOST_COUNTED:
+            room = key in result or len(result) < _MOST_COUNTERS
+            if more > 0 and value <= _MOST_COUNTED and room:
                 result[key] = result.get(key, 0) + more
     return result
 

@@ -1,13 +1,15 @@
 """JSON Schema (2020-12) of what is stored for an event: envelope and data, with an example each.
 
-It says what any JSON Schema validator can check. What it cannot say: the size limits in bytes, that
-texts hold no lone surrogates, and that `user_id`, `project` and names hold no U+0000.
+It says what any JSON Schema validator can check of what may be written now. What it cannot say: the
+limits in bytes, that texts hold no lone surrogates, and that `user_id`, `project` and names hold no
+U+0000.
 """
 
 from typing import Any, cast
 
 from turnlog_schemas.errors import InvalidEvent
 from turnlog_schemas.events import CURRENT_VERSION, EVENT_TYPES, Envelope
+from turnlog_schemas.limits import MAX_COMMENT, MAX_COUNT, MAX_REACTION, NEW_EVENT_TYPES
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
@@ -58,10 +60,27 @@ _DATA_EXAMPLES: dict[str, dict[str, Any]] = {
     "turn.annotated": {"turn_id": "t-1", "kind": "rating", "value": 5, "by": "u-1"},
 }
 
-_RATING_OR_TEXT = {
-    "if": {"properties": {"kind": {"const": "rating"}}},
-    "then": {"properties": {"value": {"type": ["number", "boolean", "null"]}}},
-    "else": {"properties": {"value": {"type": "string", "minLength": 1}}, "required": ["value"]},
+
+def _of_kind(kind: str, value: dict[str, Any], **more: Any) -> dict[str, Any]:
+    return {
+        "if": {"properties": {"kind": {"const": kind}}},
+        "then": {"properties": {"value": value}, **more},
+    }
+
+
+_VALUE_FITS_KIND = {
+    "allOf": [
+        _of_kind(
+            "rating",
+            {"type": ["number", "boolean", "null"], "minimum": -MAX_COUNT, "maximum": MAX_COUNT},
+        ),
+        *(
+            _of_kind(
+                kind, {"type": "string", "minLength": 1, "maxLength": most}, required=["value"]
+            )
+            for kind, most in (("reaction", MAX_REACTION), ("comment", MAX_COMMENT))
+        ),
+    ]
 }
 
 
@@ -80,10 +99,10 @@ def example(type_: str) -> dict[str, Any]:
 def event_schema(type_: str) -> dict[str, Any]:
     """The schema of one event type, envelope included; stands alone. Raises `InvalidEvent` for a
     type that this release does not know."""
-    model = EVENT_TYPES[_known(type_)]
+    model = NEW_EVENT_TYPES[_known(type_)]
     data = model.model_json_schema()
     if type_ == "turn.annotated":
-        data |= _RATING_OR_TEXT
+        data |= _VALUE_FITS_KIND
     envelope = Envelope.model_json_schema()
     definitions: dict[str, Any] = {**envelope.pop("$defs", {}), **data.pop("$defs", {})}
     properties = cast(dict[str, Any], envelope["properties"])

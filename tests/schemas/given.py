@@ -3,6 +3,8 @@
 from dataclasses import replace
 from typing import Any
 
+from pydantic_core import to_json
+
 from turnlog_schemas.codec import RecordedEvent, decode, encode
 from turnlog_schemas.fold import fold
 from turnlog_schemas.rows import MemoryRows, Session, Turn, history
@@ -48,6 +50,17 @@ class Given:
             repeat_of=repeat_of,
         )
         return self.fold(event)
+
+    def found(self, type_: str, **data: Any) -> "Given":
+        """The log holds this event, whatever may be written today."""
+        seq = len(self.events) + 1
+        raw = to_json(
+            {"event_id": f"e{seq}", "type": type_, "version": 1, "at": at(seq), "data": data}
+        )
+        recorded_at = START_MS + seq * 1000
+        return self.fold(
+            decode(raw, tenant="acme", session_id="s-1", seq=seq, recorded_at=recorded_at)
+        )
 
     def fold(self, event: RecordedEvent) -> "Given":
         """An event that is decoded already happens next."""

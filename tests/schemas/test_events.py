@@ -100,6 +100,80 @@ def test_an_annotation_must_fit_its_kind(kind: str, value: Any) -> None:
         stored("turn.annotated", turn_id="t-1", kind=kind, value=value)
 
 
+@pytest.mark.parametrize(
+    ("type_", "data", "message"),
+    [
+        (
+            "session.started",
+            {"metadata": {"k": "x" * 262_144}},
+            r"data\.metadata: given an object; is 262,152 bytes of JSON; allowed are 262,144$",
+        ),
+        (
+            "session.updated",
+            {"metadata": {str(n): n for n in range(257)}},
+            r"data\.metadata: given an object; holds 257 keys; allowed are 256$",
+        ),
+        (
+            "session.updated",
+            {"metadata": {"k" * 257: 1}},
+            r"data\.metadata: .* allowed are 1 to 256 characters$",
+        ),
+        ("session.updated", {"metadata": {"": 1}}, r"data\.metadata: .* allowed are 1 to 256 "),
+        (
+            "turn.appended",
+            {"usage": {"cached": 2**53 + 1}},
+            r"data\.usage: given an object; cached is out of range; allowed are 0 to 2\*\*53$",
+        ),
+        ("turn.appended", {"usage": {"cost": -0.1}}, r"data\.usage: .*cost is out of range"),
+        (
+            "turn.completed",
+            {"usage": {str(n): n for n in range(65)}},
+            r"data\.usage: given an object; holds 65 keys; allowed are 64$",
+        ),
+        ("turn.interrupted", {"usage": {"k" * 129: 1}}, r"data\.usage: .* 1 to 128 characters$"),
+        (
+            "turn.appended",
+            {"usage": {"details": {"note": "x" * 16_384}}},
+            r"data\.usage: .* bytes of JSON; allowed are 16,384$",
+        ),
+        (
+            "turn.annotated",
+            {"kind": "comment", "value": "x" * 10_001},
+            r"data: .* the value of a comment is 10,001 characters; allowed are 10,000$",
+        ),
+        (
+            "turn.annotated",
+            {"kind": "reaction", "value": "x" * 129},
+            r"data: .* the value of a reaction is 129 characters; allowed are 128$",
+        ),
+        (
+            "turn.annotated",
+            {"kind": "rating", "value": 1e16},
+            r"data: .* the value of a rating is out of range; allowed are ±2\*\*53$",
+        ),
+    ],
+)
+def test_what_grows_with_a_session_is_bounded(
+    type_: str, data: dict[str, Any], message: str
+) -> None:
+    required = {"turn_id": "t-1", "role": "user"} if type_.startswith("turn.") else {}
+    with pytest.raises(InvalidEvent, match=message):
+        encode(type_, {**required, **data}, event_id="e-1", at=AT)
+
+
+def test_the_largest_that_may_be_written() -> None:
+    encode(
+        "session.started",
+        {"metadata": {f"{n:0256}": "x" * 700 for n in range(256)}},
+        event_id="e-1",
+        at=AT,
+    )
+    usage = {f"{n:0128}": 2**53 for n in range(62)} | {"input_tokens": 1, "output_tokens": 2**53}
+    stored(usage=usage)
+    for kind, value in (("comment", "x" * 10_000), ("reaction", "x" * 128), ("rating", -(2**53))):
+        stored("turn.annotated", turn_id="t-1", kind=kind, value=value)
+
+
 def test_an_unknown_type_cannot_be_written() -> None:
     with pytest.raises(
         InvalidEvent, match=r"type: given 'turn\.sung'; allowed: session\.started, "

@@ -565,7 +565,41 @@ def test_a_beginning_holds_nothing_that_only_a_whole_turn_holds(given: Given) ->
 
 
 def test_a_counter_beyond_reason_is_kept_and_not_summed(given: Given) -> None:
-    given.user("t1", usage={"x": 10**4000, "y": 2**53}).user("t2", usage={"x": 1, "y": 1})
+    huge = {"x": 10**4000, "y": 2**53}
+    given.found("turn.appended", turn_id="t1", role="user", usage=huge)
+    given.user("t2", usage={"x": 1, "y": 1})
     assert given.session is not None
     assert given.session["usage"] == {"x": 1, "y": 2**53 + 1}
     assert given.rows.turns["t1"]["usage"] == {"x": 10**4000, "y": 2**53}
+
+
+def test_what_is_in_the_log_folds_however_large(given: Given) -> None:
+    metadata = {f"k{n}": "x" * 1000 for n in range(900)}
+    usage = {f"counter {n}": 1 for n in range(100)}
+    given.found("session.started", user_id="u", metadata=metadata)
+    given.found("turn.appended", turn_id="t1", role="user", usage=usage)
+    given.found("turn.annotated", turn_id="t1", kind="comment", value="x" * 100_000)
+    given.found("turn.annotated", turn_id="t1", kind="rating", value=10**30)
+    assert given.now["metadata"] == metadata
+    assert given.now["usage"] == usage
+    values = [each["value"] for each in given.turn("t1")["annotations"]]
+    assert values == ["x" * 100_000, 10**30]
+
+
+def test_metadata_does_not_grow_without_end(given: Given) -> None:
+    for n in range(5):
+        given.when("session.updated", metadata={f"k{n}": "x" * 250_000})
+    assert list(given.now["metadata"]) == ["k0", "k1", "k2", "k3"]
+    assert given.now["ignored"] == 1
+    given.when("session.updated", title="T", metadata={"k4": "x" * 250_000})
+    assert given.title == ("T", "user")
+    given.when("session.updated", metadata={"k0": None, "k4": "x" * 250_000})
+    assert list(given.now["metadata"]) == ["k1", "k2", "k3", "k4"]
+
+
+def test_a_session_sums_no_endless_number_of_counters(given: Given) -> None:
+    for n in range(6):
+        given.user(f"t{n}", usage={f"c{n}-{m}": 1 for m in range(50)} | {"input_tokens": 2})
+    assert len(given.now["usage"]) == 256
+    assert given.now["usage"]["input_tokens"] == 12
+    assert len(given.turn("t5")["usage"] or {}) == 51

@@ -57,6 +57,16 @@ FAULTS: list[tuple[str, dict[str, Any]]] = [
     ("turn.annotated", {"kind": "rating", "value": "five"}),
     ("turn.annotated", {"kind": "comment", "value": 5}),
     ("turn.annotated", {"kind": "comment", "value": ""}),
+    ("turn.annotated", {"kind": "comment", "value": "x" * 10_001}),
+    ("turn.annotated", {"kind": "reaction", "value": "x" * 129}),
+    ("turn.annotated", {"kind": "reaction", "value": None}),
+    ("turn.annotated", {"kind": "rating", "value": 2**53 + 1}),
+    ("turn.appended", {"usage": {"cached": 2**53 + 1}}),
+    ("turn.completed", {"usage": {"cost": -0.5}}),
+    ("turn.completed", {"usage": {"k" * 129: 1}}),
+    ("turn.interrupted", {"usage": {str(n): n for n in range(65)}}),
+    ("session.started", {"metadata": {"k" * 257: 1}}),
+    ("session.updated", {"metadata": {str(n): n for n in range(257)}}),
 ]
 
 
