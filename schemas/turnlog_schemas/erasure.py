@@ -33,6 +33,13 @@ class Stored(NamedTuple):
     raw: bytes
 
 
+class TurnStub(NamedTuple):
+    """The stub of an event, and the erased turn that the event named."""
+
+    turn_id: str
+    raw: bytes
+
+
 def erased_by(event: RecordedEvent) -> str | None:
     """The turn_id that an event erases, `WHOLE_SESSION`, or None when it erases nothing."""
     if event.repeat_of is not None or event.erased is not None:
@@ -72,7 +79,7 @@ def tombstone(stored: Stored) -> bytes:
     return stored.raw if kept == envelope else to_json(kept)
 
 
-def turn_stub(stored: Stored, erased: Mapping[str, int]) -> bytes | None:
+def turn_stub(stored: Stored, erased: Mapping[str, int]) -> TurnStub | None:
     """What stays of an event once some turns are erased (turn_id -> seq of the erasing event); None
     when it names none of them, is a stub already, or is an erasing event itself."""
     if not may_name(stored.raw, erased):
@@ -97,14 +104,10 @@ def turn_stub(stored: Stored, erased: Mapping[str, int]) -> bytes | None:
         named = next((text for text in _texts(envelope) if text in erased), None)
     if named is None:
         return None
-    return make_stub(
-        stored.event_id,
-        type_,
-        _version(envelope),
-        _at(envelope, stored),
-        erased[named],
-        data or {"turn_id": named},
-    )
+    data = data or {"turn_id": named}
+    version, at = _version(envelope), _at(envelope, stored)
+    raw = make_stub(stored.event_id, type_, version, at, erased[named], data)
+    return TurnStub(named, raw)
 
 
 def may_name(raw: bytes, turn_ids: Collection[str]) -> bool:
