@@ -6,7 +6,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import from_json
 from starlette.requests import Request
 
-from turnlog_api.params import invalid
+from turnlog_api.params import bad_body
 from turnlog_api.problems import Problem
 
 B = TypeVar("B", bound=BaseModel)
@@ -30,5 +30,5 @@ async def read_body(request: Request, kind: type[B]) -> dict[str, Any]:
     try:
         kind.model_validate(value)
     except ValidationError as error:
-        raise invalid(error, "pointer") from None
+        raise bad_body(error, cast(object, value)) from None
     return cast(dict[str, Any], value)

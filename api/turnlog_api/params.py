@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal, TypeVar
 from urllib.parse import parse_qsl
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic_core import ErrorDetails
 from starlette.requests import Request
 
 from turnlog_api.problems import Problem
@@ -17,6 +18,7 @@ from turnlog_schemas import times
 from turnlog_schemas.errors import InvalidEvent
 from turnlog_schemas.events import Id, TextId
 from turnlog_schemas.ids import check_id
+from turnlog_schemas.places import Place, place_of
 from turnlog_schemas.rows import LAST_SEQ
 
 P = TypeVar("P", bound="Params")
@@ -114,7 +116,7 @@ def _parse(kind: type[P], query: bytes) -> P:
     try:
         return kind.model_validate(dict(pairs))
     except ValidationError as error:
-        raise invalid(error, "parameter") from None
+        raise _bad_parameters(error) from None
 
 
 def given(params: Params, *names: str) -> dict[str, Any]:
@@ -148,13 +150,43 @@ def idempotency_key(request: Request) -> str | None:
     return value
 
 
-def invalid(error: ValidationError, place: Literal["parameter", "pointer"]) -> Problem:
-    """A 422 that lists the faults by place; it never repeats what was given."""
-    faults: list[dict[str, str]] = []
-    for fault in error.errors(include_url=False, include_input=False, include_context=False)[:10]:
-        steps = [str(step) for step in fault["loc"]]
-        name = "/".join(["", *steps]) if place == "pointer" else (steps[0] if steps else "")
-        message = fault["msg"].removeprefix("Value error, ")
-        faults.append({place: name[:200], "detail": message[0].lower() + message[1:]})
-    first = faults[0]
-    return Problem("invalid", f"{first[place]}: {first['detail']}", errors=faults)
+def _bad_parameters(error: ValidationError) -> Problem:
+    found = error.errors(include_url=False, include_input=False, include_context=False)
+    return _invalid("parameter", [(str(fault["loc"][0])[:200], _detail(fault)) for fault in found])
+
+
+def bad_body(error: ValidationError, body: object) -> Problem:
+    """A 422 that lists the faults of a body by JSON pointers into it (RFC 6901)."""
+    found = error.errors(include_url=False, include_context=False)
+    faults = [(pointer(place_of(fault, body)), _detail(fault)) for fault in found]
+    # A value that may be of several kinds has a fault for each: what is wrong deeper inside, with
+    # the kind that it is of, says more than that it is of no other.
+    places = {place for place, _ in faults}
+    return _invalid(
+        "pointer",
+        [each for each in faults if not any(p.startswith(f"{each[0]}/") for p in places)],
+    )
+
+
+def pointer(place: Place) -> str:
+    """A JSON pointer."""
+    steps = (str(step)[:200].replace("~", "~0").replace("/", "~1") for step in place)
+    return "".join(f"/{step}" for step in steps)
+
+
+def _detail(fault: ErrorDetails) -> str:
+    message = fault["msg"].removeprefix("Value error, ")
+    return message[0].lower() + message[1:]
+
+
+def _invalid(kind: str, faults: list[tuple[str, str]]) -> Problem:
+    """Lists the faults by place; it never repeats what was given."""
+    details: dict[str, list[str]] = {}
+    for place, detail in faults:
+        details.setdefault(place, []).append(detail)
+    errors = [
+        {kind: place, "detail": "; or ".join(dict.fromkeys(several))}
+        for place, several in list(details.items())[:10]
+    ]
+    first = errors[0]
+    return Problem("invalid", f"{first[kind]}: {first['detail']}", errors=errors)

@@ -12,6 +12,7 @@ from turnlog_schemas.errors import InvalidEvent
 from turnlog_schemas.events import CURRENT_VERSION, EVENT_TYPES, MAX_VERSION, Envelope
 from turnlog_schemas.ids import is_id
 from turnlog_schemas.limits import NEW_EVENT_TYPES
+from turnlog_schemas.places import place_of
 from turnlog_schemas.stubs import is_stub
 from turnlog_schemas.upcast import upcast
 
@@ -31,8 +32,6 @@ _SHOWN = frozenset(
 # The fields of an envelope without actor and trace.
 _PLAIN = ("event_id", "type", "version", "at", "data")
 _Object = dict[str, Any]
-
-_KINDS = frozenset({"str", "int", "float", "bool", "list", "dict"})
 
 
 @dataclass(slots=True)
@@ -99,11 +98,11 @@ def encode(
     try:
         _envelope.validate_python(envelope)
     except ValidationError as error:
-        raise InvalidEvent(_explain(error)) from None
+        raise InvalidEvent(_explain(error, envelope)) from None
     try:
         validator.validate_python(data)
     except ValidationError as error:
-        raise InvalidEvent(_explain(error, prefix="data.")) from None
+        raise InvalidEvent(_explain(error, data, prefix="data.")) from None
     try:
         raw = to_json(envelope, inf_nan_mode="constants")
         if actor or trace or not all(type(value) in _FLAT for value in data.values()):
@@ -142,7 +141,7 @@ def decode(
         version: int = envelope["version"]
         data: dict[str, Any] = upcast(type_, version, envelope["data"])
     except ValidationError as error:
-        raise InvalidEvent(_explain(error)) from None
+        raise InvalidEvent(_explain(error, envelope)) from None
     validator = _data.get(type_)
     if validator is not None:
         if version > CURRENT_VERSION[type_]:
@@ -153,7 +152,7 @@ def decode(
         try:
             validator.validate_python(data)
         except ValidationError as error:
-            raise InvalidEvent(_explain(error, prefix="data.")) from None
+            raise InvalidEvent(_explain(error, data, prefix="data.")) from None
     return RecordedEvent(
         tenant,
         session_id,
@@ -213,18 +212,17 @@ def _is_plain(envelope: Any) -> bool:
     )
 
 
-def _explain(error: ValidationError, *, prefix: str = "") -> str:
+def _explain(error: ValidationError, given: object, *, prefix: str = "") -> str:
     """The first few faults, one line: field, what was given, what is allowed."""
     details = error.errors(include_url=False)
-    lines = dict.fromkeys(_line(detail, prefix) for detail in details)
+    lines = dict.fromkeys(_line(detail, given, prefix) for detail in details)
     return "; ".join(list(lines)[:3])
 
 
-def _line(detail: ErrorDetails, prefix: str) -> str:
-    # Pydantic names the branch of a union as a part of the place; people know only the fields.
-    names = (str(part) for part in detail["loc"] if "[" not in str(part) and part not in _KINDS)
+def _line(detail: ErrorDetails, whole: object, prefix: str) -> str:
+    names = [str(step)[:60] for step in place_of(detail, whole)]
     # What concerns several fields, or the whole, has no place.
-    field = (prefix + ".".join(list(names)[:4])).removesuffix(".") or "event"
+    field = (prefix + ".".join(names[:4])).removesuffix(".") or "event"
     if detail["type"] == "missing":
         return f"{field}: missing"
     message = detail["msg"].removeprefix("Value error, ")

@@ -278,6 +278,49 @@ async def test_a_bad_body_is_refused_and_nothing_is_written(
     assert stage.client.keys("*:s:*") == []
 
 
+@pytest.mark.parametrize(
+    ("body", "pointers"),
+    [
+        ({"role": "user", "content": 5}, ["/content"]),
+        ({"role": "user", "content": {"str": 1}}, ["/content"]),
+        ({"role": "user", "content": [{"type": "text"}, "x"]}, ["/content/1"]),
+        ({"content": "x"}, ["/role"]),
+        ({"role": "user", "artifacts": [{"kind": "x"}]}, ["/artifacts/0/id"]),
+        (
+            {"role": "user", "usage": {"input_tokens": "1"}, "name": 5},
+            ["/usage/input_tokens", "/name"],
+        ),
+        ({"role": "user", "usage": {"a/b~c": -1}}, ["/usage"]),
+        ({"role": "user", "actor": {"id": "a"}}, ["/actor/kind"]),
+    ],
+)
+async def test_the_pointers_of_a_problem_lead_into_the_body(
+    api: httpx.AsyncClient, body: dict[str, Any], pointers: list[str]
+) -> None:
+    found = problem(await api.post(TURNS, json=body), 422, "invalid")
+    assert {error["pointer"] for error in found["errors"]} == set(pointers)
+    assert found["detail"].startswith(tuple(pointers))
+    assert len(found["errors"]) == len(pointers)
+
+
+async def test_a_pointer_escapes_what_pointers_are_made_of(api: httpx.AsyncClient) -> None:
+    found = problem(await api.patch("/v1/sessions/s", json={"a/b~c": 1}), 422, "invalid")
+    assert [error["pointer"] for error in found["errors"]] == ["/a~1b~0c"]
+
+
+async def test_what_would_be_kept_without_bounds_is_refused(api: httpx.AsyncClient) -> None:
+    await begin(api)
+    large = {"metadata": {str(n): n for n in range(257)}}
+    for answer in (
+        await api.patch("/v1/sessions/s", json=large),
+        await api.post("/v1/sessions", json=large),
+    ):
+        found = problem(answer, 422, "invalid")
+        assert found["errors"] == [
+            {"pointer": "/metadata", "detail": "holds 257 keys; allowed are 256"}
+        ]
+
+
 async def test_an_error_never_repeats_the_text(api: httpx.AsyncClient) -> None:
     for content in ({"my": "secret"}, 5):
         body = {"role": "user", "content": content, "name": ["secret"], "secret\n": 1}
