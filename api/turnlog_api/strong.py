@@ -173,7 +173,8 @@ def _holds(answer: SessionAnswer | TurnsPage, head: Head) -> bool:
 
 
 async def _stored_session(snapshot: Snapshot, key: SessionKey) -> tuple[Archived, Session | None]:
-    row = await snapshot.one(snapshot.statement("load_heads"), columns([tuple(key)], 3))
+    wanted = [*columns([tuple(key)], 3), None]
+    row = await snapshot.one(snapshot.statement("load_heads"), wanted)
     if row is None:
         return Archived(0, "", 0, None), None
     body, fold_only = row[7], row[8 : 8 + len(SESSION_FOLD_ONLY)]
@@ -187,7 +188,7 @@ async def _fold_events(
     named = dict.fromkeys(id_ for event in events for id_ in needs(event))
     if unknown := work.unknown(tuple(named)):
         wanted = columns([(key.tenant, key.session_id, id_) for id_ in unknown], 3)
-        rows = await snapshot.rows(snapshot.statement("load_turns"), wanted)
+        rows = await snapshot.rows(snapshot.statement("load_turns"), [None, *wanted])
         bodies: dict[str, str] = {row[2]: row[3] for row in rows}
         for id_ in unknown:
             work.prefetched(id_, turn_from(bodies[id_]) if id_ in bodies else None)

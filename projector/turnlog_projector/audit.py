@@ -92,7 +92,7 @@ def _check_heads(
     if not heads:
         return 0
     lengths = dict(zip(heads, projection.log.lengths(heads), strict=True))
-    archived = {key: found for key, (found, _) in projection.models.heads(heads).items()}
+    archived = projection.models.archived(heads)
     wrong = 0
     for key, head in heads.items():
         known = archived.get(key)
@@ -110,8 +110,8 @@ def _check_heads(
 
 def _check_behind(projection: Projection, behind: dict[SessionKey, int]) -> int:
     """Sessions that the projection has passed by: no index entry ever told of their events."""
-    found = projection.models.heads(behind)
-    late = [key for key, seq in behind.items() if key not in found or found[key][0].seq < seq]
+    found = projection.models.archived(behind)
+    late = [key for key, seq in behind.items() if key not in found or found[key].seq < seq]
     for key in late:
         settle(projection, key, "the index did not tell of its newest events")
     return len(late)

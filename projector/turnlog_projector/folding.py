@@ -45,18 +45,47 @@ def decode_stored(key: SessionKey, event: StoredEvent, repeat_of: int | None) ->
     return decoded
 
 
-def fold_all(
-    models: ReadModels, wanted: Sequence[tuple[SessionWork, list[RecordedEvent]]]
-) -> list[Parked]:
+ToFold = tuple[SessionWork, list[RecordedEvent]]
+"""A session, and its next events."""
+
+
+def fold_all(models: ReadModels, wanted: Sequence[ToFold]) -> list[Parked]:
     """Fold the events of each session into its work; returns the events at which folding had to
     stop, at most one a session. The turns that they name are read at once, before."""
-    models.prefetch(
+    prefetch(models, wanted, size=None)
+    return fold_prefetched(wanted)
+
+
+def prefetch(
+    models: ReadModels, wanted: Sequence[ToFold], *, size: int | None
+) -> dict[SessionKey, set[str]]:
+    """Read the turns that the events name, as many as `size` bytes hold; returns which were left
+    out, by session: fold fewer events of such a session at once."""
+    return models.prefetch(
         [
             (work, work.unknown(dict.fromkeys(id_ for event in events for id_ in needs(event))))
             for work, events in wanted
             if not work.is_new
-        ]
+        ],
+        size=size,
     )
+
+
+def prefetch_some(
+    models: ReadModels, work: SessionWork, events: Sequence[RecordedEvent], *, size: int
+) -> int:
+    """Read the turns that events of one session name, as many as `size` bytes hold; returns how
+    many of the events can be folded with those: at least the first."""
+    left_out = prefetch(models, [(work, list(events))], size=size).get(work.key)
+    if left_out:
+        for place, event in enumerate(events):
+            if place and not left_out.isdisjoint(needs(event)):
+                return place
+    return len(events)
+
+
+def fold_prefetched(wanted: Iterable[ToFold]) -> list[Parked]:
+    """The same as `fold_all`; the turns have been read."""
     stopped = (_fold(work, events) for work, events in wanted)
     return [parked for parked in stopped if parked is not None]
 

@@ -24,6 +24,9 @@ from turnlog_schemas.rows import Session
 MAX_RESTORED_EVENTS = 1000
 MAX_RESTORED_BYTES = 8 * 1024 * 1024
 
+_COMPARED_AT_ONCE = 8
+"""Events of a stream read at once, bytes and all: each may have 1 MiB."""
+
 logger = logging.getLogger(__name__)
 
 
@@ -118,7 +121,7 @@ def _last_common(
     """The newest event that stream and archive both hold at the same seq, if any."""
     upto = archived.seq
     while upto > 0:
-        stored = log.newest(key, upto=upto, count=100)
+        stored = log.newest(key, upto=upto, count=_COMPARED_AT_ONCE)
         if not stored:
             return None
         rows = connection.execute(
@@ -135,20 +138,21 @@ def _last_common(
 def _newest_archived(connection: Database, key: SessionKey, upto: int) -> list[StoredEvent]:
     """The newest archived events, as many as a stream is given back, by seq. Of a repeat and its
     first event only the repeat: a stream holds no event id twice."""
-    with connection.transaction(), connection.cursor(name="newest_archived") as cursor:
-        cursor.itersize = 100
-        cursor.execute(
-            statement("newest_archived"),
-            {**key._asdict(), "upto": upto, "count": MAX_RESTORED_EVENTS},
-        )
-        events: list[StoredEvent] = []
-        size = 0
-        ids: set[str] = set()
-        for row in cursor:
-            size += len(row[3])
-            if (events and size > MAX_RESTORED_BYTES) or row[1] in ids:
-                break
-            ids.add(row[1])
-            events.append(StoredEvent(*row))
+    rows = connection.execute(
+        statement("newest_archived"),
+        {
+            **key._asdict(),
+            "upto": upto,
+            "count": MAX_RESTORED_EVENTS,
+            "size": MAX_RESTORED_BYTES,
+        },
+    )
+    events: list[StoredEvent] = []
+    ids: set[str] = set()
+    for row in rows:
+        if row[1] in ids:
+            break
+        ids.add(row[1])
+        events.append(StoredEvent(*row))
     events.reverse()
     return events

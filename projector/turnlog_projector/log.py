@@ -7,6 +7,7 @@ from redis import Redis
 
 from turnlog_producers.head import Head
 from turnlog_producers.keys import Keys, heads_key, index_key
+from turnlog_producers.scripts import load_script
 
 RawEntry = list[Any]
 
@@ -105,6 +106,17 @@ class LogReader:
             Tail([_stored(raw) for raw in events], heads[key.partition, key.field])
             for (key, _, _), events in zip(wanted, replies[: len(wanted)], strict=True)
         ]
+
+    def next_events(self, key: SessionKey, first: int, *, count: int, size: int) -> Tail:
+        """Events of a session from seq `first` on: at most `count`, and after the first only as
+        many as hold together at most `size` bytes; and its head, read after them."""
+        keys = self.keys(key)
+        script = load_script("read", package="turnlog_projector").source
+        pipe = self.client.pipeline(transaction=False)
+        pipe.eval(script, 1, keys.stream, f"{first}-0", count, size)
+        pipe.hget(keys.heads, key.field)
+        events, value = pipe.execute()
+        return Tail([_stored(raw) for raw in events], Head.parse(value) if value else None)
 
     def newest(self, key: SessionKey, *, upto: int, count: int) -> list[StoredEvent]:
         """Up to `count` events of the stream with seq <= `upto`, newest first."""

@@ -6,44 +6,60 @@ neither lose an event nor write one twice.
 """
 
 import logging
-from collections import OrderedDict
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from typing import NamedTuple
 
 import redis
 
 from turnlog_projector.batch import Archived, Batch, LostPartition, Offset
+from turnlog_projector.caching import UNKNOWN, Known, SessionCache
+from turnlog_projector.chains import StreamBroken as StreamBroken
+from turnlog_projector.chains import check_chains, check_tail
 from turnlog_projector.database import Database, scalar
-from turnlog_projector.folding import Decoded, decode_all, fold_all
-from turnlog_projector.log import IndexEntry, LogReader, SessionKey, StoredEvent
+from turnlog_projector.folding import (
+    Decoded,
+    ToFold,
+    decode_all,
+    fold_prefetched,
+    prefetch,
+    prefetch_some,
+)
+from turnlog_projector.log import LogReader, SessionKey, StoredEvent
 from turnlog_projector.reading import AnchorLost as AnchorLost
 from turnlog_projector.reading import Limits, Reading, SessionReading, read
 from turnlog_projector.readmodels import ReadModels
 from turnlog_projector.repeats import find_repeats
 from turnlog_projector.sqlfiles import statement
-from turnlog_projector.tables import columns
 from turnlog_projector.work import SessionWork
-from turnlog_schemas.codec import RecordedEvent
 from turnlog_schemas.rows import Session
 
 MAX_BATCH_EVENTS = 5000
 MAX_BATCH_BYTES = 8 * 1024 * 1024
-MAX_CACHED_SESSIONS = 20_000
-_CAUGHT_UP_EVENTS = 500
-"""Read at once where no index entry tells how large they are: each may have 1 MiB."""
+"""Of events, and of the turns before them that they name. A batch may exceed it by one index entry,
+a piece of a session by one event."""
+_SMALL_ROW_BYTES = 4096
+"""Rows of sessions up to this size are loaded for a batch in any number."""
+_PIECE_EVENTS = 500
 _BEHIND_AT_ONCE = 8
 
 logger = logging.getLogger(__name__)
 
 
-class StreamBroken(Exception):
-    """A stream does not go on from what is archived: heal the session."""
+class _Ready(NamedTuple):
+    """The next events of one session, and what they are folded into."""
 
-    def __init__(self, key: SessionKey, reason: str) -> None:
-        super().__init__(f"session {key.field}: {reason}")
-        self.key = key
-        self.reason = reason
+    key: SessionKey
+    events: list[StoredEvent]
+    decoded: Decoded
+    repeats: dict[int, int]
+    """seq of a repeat -> seq of the first event."""
+    work: SessionWork
+
+    @property
+    def to_fold(self) -> ToFold:
+        return self.work, self.decoded.events
 
 
 class Projection:
@@ -56,7 +72,7 @@ class Projection:
         self.offsets: dict[int, Offset] = {}
         self.settled: set[SessionKey] = set()
         """Sessions just put right: for what the index says of them, the stream is the truth."""
-        self._sessions: OrderedDict[SessionKey, tuple[Archived, Session | None]] = OrderedDict()
+        self._sessions = SessionCache()
         self._behind: list[int] = []
         """Partitions with more to do than a batch takes; each waits for its turn."""
         self._next: list[int] = []
@@ -114,8 +130,8 @@ class Projection:
         return read(self.log, anchors, Limits(MAX_BATCH_EVENTS, MAX_BATCH_BYTES), self._cached_seq)
 
     def _cached_seq(self, key: SessionKey) -> int:
-        cached = self._sessions.get(key)
-        return cached[0].seq if cached is not None else 0
+        known = self._sessions.get(key)
+        return known.archived.seq if known is not None else 0
 
     def _project(self, reading: Reading, more: set[int]) -> int:
         settled = self.settled & reading.sessions.keys()
@@ -127,10 +143,13 @@ class Projection:
                     pass
         sessions = {k: session for k, session in reading.sessions.items() if k not in settled}
         self.load(sessions)
-        self._check_chains(sessions)
-        self._read_rest(sessions)
+        check_chains(self.connection, {k: (self.archived(k), s) for k, s in sessions.items()})
+        self._project_in_pieces(sessions, [k for k, s in sessions.items() if self._is_large(k, s)])
+        ready = self._ready(sessions)
+        left_out = prefetch(self.models, [each.to_fold for each in ready], size=MAX_BATCH_BYTES)
+        self._project_in_pieces(sessions, left_out)
         batch = Batch(self.generation)
-        self._add_sessions(batch, sessions)
+        self._add(batch, [each for each in ready if each.key not in left_out])
         for partition, end in reading.ends.items():
             old = self.offsets[partition]
             pos = batch.positions.get(partition, old.pos)
@@ -141,101 +160,128 @@ class Projection:
         finally:
             self._next = []
         self.settled -= settled
-        return len(batch.archive)
+        return sum(entry.events for s in reading.sessions.values() for entry in s.entries)
+
+    def _is_large(self, key: SessionKey, session: SessionReading) -> bool:
+        known = self._sessions[key]
+        return session.tail is None or (known.left_out and known.archived.parked_seq is None)
+
+    def _project_in_pieces(
+        self, sessions: dict[SessionKey, SessionReading], keys: Iterable[SessionKey]
+    ) -> None:
+        """Project sessions of a reading each by itself, and take them out of it."""
+        for key in keys:
+            upto = sessions.pop(key).newest.end
+            while self.archived(key).seq < upto:
+                if not self.catch_up(key):
+                    seq = self.archived(key).seq
+                    raise StreamBroken(key, f"the stream does not hold seqs {seq + 1} to {upto}")
 
     def catch_up(self, key: SessionKey) -> int:
         """Project what the stream of one session holds beyond the archive, whatever the index says;
-        returns how many events that were. At most a batch: call again until it is 0."""
+        returns how many events that were. At most a piece: call again until it is 0."""
         self.load([key])
-        first = self.archived(key).seq + 1
-        [tail] = self.log.tails([(key, first, first + _CAUGHT_UP_EVENTS - 1)])
+        archived = self.archived(key)
+        first = archived.seq + 1
+        tail = self.log.next_events(key, first, count=_PIECE_EVENTS, size=MAX_BATCH_BYTES)
         if not tail.events:
             return 0
-        _check_tail(key, first, tail.events[-1].seq, None, tail.events)
-        events = _within(tail.events, MAX_BATCH_BYTES)
-        batch = Batch(self.generation)
+        check_tail(key, first, tail.events[-1].seq, None, tail.events)
         repeats = find_repeats(self.connection, [(key, tail)]).get(key, {})
-        self._fold(batch, [self._add(batch, key, events, decode_all(key, events), repeats)])
+        ready = self._one_ready(key, tail.events, None, repeats)
+        if archived.parked_seq is None:
+            events = ready.decoded.events
+            fit = prefetch_some(self.models, ready.work, events, size=MAX_BATCH_BYTES)
+            if fit < len(events):
+                ready = ready._replace(
+                    events=ready.events[:fit], decoded=Decoded(events[:fit], None)
+                )
+        batch = Batch(self.generation)
+        self._add(batch, [ready])
         old = self.offsets[key.partition]
         batch.moves[key.partition] = (
             old,
             old._replace(epoch=old.epoch + 1, pos=batch.positions[key.partition]),
         )
         self.commit(batch)
-        return len(events)
+        return len(ready.events)
 
     def load(self, keys: Iterable[SessionKey]) -> None:
-        """Make sure that `archived` and the session rows of these keys are at hand."""
+        """Make sure that `archived` and the session rows of these keys are at hand; of several,
+        large rows are left out."""
+        keys = list(keys)
         missing: list[SessionKey] = []
         for key in keys:
-            if key in self._sessions:
-                self._sessions.move_to_end(key)
-            else:
+            known = self._sessions.get(key)
+            if known is None or (known.left_out and len(keys) == 1):
                 missing.append(key)
-        if not missing:
-            return
-        found = self.models.heads(missing)
-        for key in missing:
-            self._sessions[key] = found.get(key, (Archived(0, "", 0, None), None))
+        if missing:
+            largest = None
+            if len(keys) > 1:
+                largest = max(MAX_BATCH_BYTES // len(missing), _SMALL_ROW_BYTES)
+            found = self.models.known(missing, largest=largest)
+            for key in missing:
+                self._sessions.put(key, found.get(key, UNKNOWN))
+        self._sessions.used(keys)
 
     def archived(self, key: SessionKey) -> Archived:
         """How far a loaded session is archived."""
-        return self._sessions[key][0]
+        return self._sessions[key].archived
 
     def session(self, key: SessionKey) -> Session | None:
-        """The row of a loaded session."""
-        return self._sessions[key][1]
+        """The row of a session that was loaded by itself."""
+        return self._sessions[key].session
 
-    def _add_sessions(self, batch: Batch, sessions: dict[SessionKey, SessionReading]) -> None:
+    def _ready(self, sessions: dict[SessionKey, SessionReading]) -> list[_Ready]:
+        """The events of each session that are not archived yet, decoded."""
         tails = [(key, s.tail) for key, s in sessions.items() if s.tail is not None]
         repeats = find_repeats(self.connection, tails)
-        added: list[tuple[SessionWork, list[RecordedEvent]]] = []
+        ready: list[_Ready] = []
         for key, tail in tails:
-            decoded, archived = sessions[key].decoded, self.archived(key).seq
-            events = tail.events
+            archived, newest = self.archived(key).seq, sessions[key].newest
+            events, decoded = tail.events, sessions[key].decoded
             if events and events[0].seq <= archived:
-                events = [event for event in events if event.seq > archived]
+                events, decoded = [event for event in events if event.seq > archived], None
             if not events:
                 continue
-            newest = sessions[key].newest
-            _check_tail(key, archived + 1, newest.end, newest, events)
-            if decoded is None or len(events) < len(tail.events):
-                decoded = decode_all(key, events)
-            added.append(self._add(batch, key, events, decoded, repeats.get(key, {})))
-        self._fold(batch, added)
+            check_tail(key, archived + 1, newest.end, newest, events)
+            ready.append(self._one_ready(key, events, decoded, repeats.get(key, {})))
+        return ready
 
-    def _add(
+    def _one_ready(
         self,
-        batch: Batch,
         key: SessionKey,
         events: list[StoredEvent],
-        decoded: Decoded,
+        decoded: Decoded | None,
         repeats: dict[int, int],
-    ) -> tuple[SessionWork, list[RecordedEvent]]:
-        """Archive events of one session, the next after what is archived; returns what to fold:
-        nothing when the session is parked. `repeats`: seq of a repeat -> seq of the first event."""
-        archived, session = self._sessions[key]
-        reached = batch.positions.get(key.partition, self.offsets[key.partition].pos)
-        for pos, event in enumerate(events, reached + 1):
-            batch.add_event(key, pos, event, repeats.get(event.seq))
-        batch.positions[key.partition] = reached + len(events)
+    ) -> _Ready:
+        archived, session, _ = self._sessions[key]
         work = SessionWork(key, session, self.models if archived.seq else None)
-        parked_seq, to_fold = archived.parked_seq, decoded.events
-        if parked_seq is not None:
-            to_fold = []
-        elif decoded.stopped is not None:
-            parked_seq = decoded.stopped.seq
-            batch.parked[key] = decoded.stopped
+        if archived.parked_seq is not None:
+            decoded = Decoded([], None)
+        elif decoded is None:
+            decoded = decode_all(key, events)
         if repeats:
-            for event in to_fold:
+            for event in decoded.events:
                 event.repeat_of = repeats.get(event.seq)
-        last = events[-1]
-        batch.heads[key] = Archived(last.seq, last.event_id, last.recorded_at, parked_seq)
-        batch.works[key] = work
-        return work, to_fold
+        return _Ready(key, events, decoded, repeats, work)
 
-    def _fold(self, batch: Batch, added: Sequence[tuple[SessionWork, list[RecordedEvent]]]) -> None:
-        for parked in fold_all(self.models, added):
+    def _add(self, batch: Batch, ready: Sequence[_Ready]) -> None:
+        """Archive the next events of sessions and fold them; of a parked session nothing is to
+        fold."""
+        for key, events, decoded, repeats, work in ready:
+            reached = batch.positions.get(key.partition, self.offsets[key.partition].pos)
+            for pos, event in enumerate(events, reached + 1):
+                batch.add_event(key, pos, event, repeats.get(event.seq))
+            batch.positions[key.partition] = reached + len(events)
+            parked_seq = self.archived(key).parked_seq
+            if decoded.stopped is not None:
+                parked_seq = decoded.stopped.seq
+                batch.parked[key] = decoded.stopped
+            last = events[-1]
+            batch.heads[key] = Archived(last.seq, last.event_id, last.recorded_at, parked_seq)
+            batch.works[key] = work
+        for parked in fold_prefetched(each.to_fold for each in ready):
             batch.parked[parked.key] = parked
             batch.heads[parked.key] = batch.heads[parked.key]._replace(parked_seq=parked.seq)
 
@@ -255,20 +301,19 @@ class Projection:
         for partition, (_, new) in batch.moves.items():
             self.offsets[partition] = new
         for key, archived in batch.heads.items():
-            work = batch.works.get(key)
-            session = work.session if work else self._sessions[key][1]
-            self._sessions[key] = (archived, session)
-            self._sessions.move_to_end(key)
+            work, known = batch.works.get(key), self._sessions[key]
+            if work is not None and work.dirty:
+                known = Known(archived, work.session)
+            self._sessions.put(key, known._replace(archived=archived))
         for parked in batch.parked.values():
             logger.warning(
                 "parked session %s at seq %d: %s", parked.key.field, parked.seq, parked.error
             )
-        while len(self._sessions) > MAX_CACHED_SESSIONS:
-            self._sessions.popitem(last=False)
+        self._sessions.trim()
 
     def forget(self, key: SessionKey) -> None:
         """Drop what is cached of a session, and what was read ahead."""
-        self._sessions.pop(key, None)
+        self._sessions.drop(key)
         self._ahead = None
 
     def _read_ahead(self, batch: Batch) -> None:
@@ -277,72 +322,3 @@ class Projection:
         # Whatever goes wrong here is met again, where it is dealt with, by the next reading.
         with suppress(AnchorLost, redis.RedisError, OSError):
             self._ahead = self._read({p: offsets[p] for p in self._next})
-
-    def _read_rest(self, sessions: dict[SessionKey, SessionReading]) -> None:
-        """Read what was not: sessions of which the index tells more than one batch takes, most of
-        it archived already."""
-        wanted: list[tuple[SessionKey, int, int]] = []
-        for key, session in sessions.items():
-            first, last = self.archived(key).seq + 1, session.newest.end
-            if session.tail is None and first <= last:
-                wanted.append((key, first, last))
-        for (key, _, _), tail in zip(wanted, self.log.tails(wanted), strict=True):
-            sessions[key].tail = tail
-
-    def _check_chains(self, sessions: dict[SessionKey, SessionReading]) -> None:
-        """Each entry must go on from where its session is archived, or from the entry before it;
-        one that tells of what is archived already must tell the same."""
-        told: list[tuple[SessionKey, IndexEntry]] = []
-        for key, session in sessions.items():
-            archived = self.archived(key)
-            seq, event_id = archived.seq, archived.event_id
-            for entry in session.entries:
-                if entry.first == seq + 1 and entry.prev != event_id:
-                    raise StreamBroken(key, f"its history before seq {entry.first} is another one")
-                if entry.first > seq + 1:
-                    raise StreamBroken(key, f"the index skips seqs {seq + 1} to {entry.first - 1}")
-                if entry.end == seq and entry.last != event_id:
-                    raise StreamBroken(key, f"event {seq} is another one")
-                if entry.end > seq:
-                    seq, event_id = entry.end, entry.last
-                elif entry.end < archived.seq:
-                    told.append((key, entry))
-        self._check_told(told)
-
-    def _check_told(self, told: list[tuple[SessionKey, IndexEntry]]) -> None:
-        """Index entries of events that are archived under later ones: sent again by a healing, or
-        by a Redis that lost its newest events and has given their seqs to others."""
-        if not told:
-            return
-        rows = self.connection.execute(
-            statement("archived_at"), columns([(*key, entry.end) for key, entry in told], 4)
-        )
-        archived = {(SessionKey(*row[:3]), row[3]): row[4] for row in rows}
-        for key, entry in told:
-            if archived.get((key, entry.end)) != entry.last:
-                raise StreamBroken(key, f"event {entry.end} is another one")
-
-
-def _check_tail(
-    key: SessionKey,
-    first: int,
-    last: int,
-    entry: IndexEntry | None,
-    events: list[StoredEvent],
-) -> None:
-    if [event.seq for event in events] != list(range(first, last + 1)):
-        raise StreamBroken(key, f"the stream does not hold seqs {first} to {last}")
-    for event in events:
-        if not event.event_id:
-            raise StreamBroken(key, f"entry {event.seq} was not written by the append script")
-    if entry is not None and events[-1].event_id != entry.last:
-        raise StreamBroken(key, f"event {last} is not the one that the index names")
-
-
-def _within(events: list[StoredEvent], size: int) -> list[StoredEvent]:
-    """The first events that together hold at most `size` bytes, at least one."""
-    for index, event in enumerate(events):
-        size -= len(event.raw)
-        if size < 0:
-            return events[: max(index, 1)]
-    return events

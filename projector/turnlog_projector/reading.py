@@ -37,13 +37,25 @@ class SessionReading:
     newest: IndexEntry
     """The last of them that reach furthest."""
     tail: Tail | None = None
-    """Not read when the index tells of more than one batch takes, as a healing does."""
+    """Not read when the index tells of more than one batch takes, as a healing may, or not how
+    much it is: such a session is projected in pieces."""
     decoded: Decoded | None = None
 
     @classmethod
     def of(cls, entries: list[IndexEntry]) -> "SessionReading":
         newest = max(reversed(entries), key=lambda entry: entry.end)
         return cls(entries, min(entry.first for entry in entries), newest)
+
+    def tells_size(self, first: int, limits: "Limits") -> bool:
+        """Whether the entries tell of every event from seq `first` on, and that all of them
+        together are within the limits."""
+        told = [entry for entry in self.entries if entry.end >= first]
+        return (
+            self.newest.end - first < limits.events
+            and sum(entry.events for entry in told) > self.newest.end - first
+            and all(entry.size for entry in told)
+            and sum(entry.size for entry in told) <= limits.bytes
+        )
 
 
 @dataclass(slots=True)
@@ -75,7 +87,7 @@ def read(
         first, last = max(session.first, known(key) + 1), session.newest.end
         if first > last:
             session.tail = Tail([], None)
-        elif last - first < limits.events:
+        elif session.tells_size(first, limits):
             wanted.append((key, first, last))
     for (key, _, _), tail in zip(wanted, log.tails(wanted), strict=True):
         session = reading.sessions[key]

@@ -90,13 +90,14 @@ COUNT = 200
 def test_load_heads(seeded: Database) -> None:
     keys = [(s % PARTITIONS, "default", f"s{s}") for s in range(1, COUNT)]
     params = [list(column) for column in zip(*keys, strict=True)]
-    check(plan(seeded, "load_heads", params), "heads_pkey", "sessions_pkey")
+    check(plan(seeded, "load_heads", [*params, 4096]), "heads_pkey", "sessions_pkey")
+    check(plan(seeded, "load_archived", params), "heads_pkey")
 
 
 def test_load_turns(seeded: Database) -> None:
     keys = [("default", f"s{s}", f"t{s}-3") for s in range(1, COUNT)]
     params = [list(column) for column in zip(*keys, strict=True)]
-    check(plan(seeded, "load_turns", params), "turns_turn_id")
+    check(plan(seeded, "load_turns", [1_000_000, *params]), "turns_turn_id")
 
 
 @pytest.mark.parametrize("count", [1, 50, 2000])
@@ -136,7 +137,7 @@ def test_archived_partition_streams_without_a_sort_of_its_bytes(seeded: Database
         ("archived_events", {"first": 3, "count": 10}, "archive_pkey"),
         ("archived_chunk", {"first": 3, "count": 10, "pos": 10**9}, "archive_pkey"),
         ("archived_ids", {"first": 3, "last": 10}, "archive_pkey"),
-        ("newest_archived", {"upto": 10, "count": 5}, "archive_pkey"),
+        ("newest_archived", {"upto": 10, "count": 5, "size": 10**6}, "archive_pkey"),
     ],
 )
 def test_events_of_one_session(
