@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal, TypeVar
 
-from pydantic import Field, ValidationError
+from pydantic import BeforeValidator, Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from turnlog_schemas.errors import TurnlogError
@@ -35,6 +35,14 @@ class Settings(BaseSettings):
     audit_seconds: Annotated[
         float, Field(gt=0, description="time between two audits of a partition")
     ] = 300.0
+    trim_after_days: Annotated[
+        float,
+        BeforeValidator(lambda value: 0 if value == "off" else value),
+        Field(ge=0, lt=100_000, description="days after which archived events leave Redis; 0, off"),
+    ] = 7.0
+    trim_keep_events: Annotated[
+        int, Field(ge=0, description="newest events of a live session that stay in Redis")
+    ] = 100
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     log_format: Literal["text", "json"] = "text"
 

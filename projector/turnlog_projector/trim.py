@@ -73,7 +73,7 @@ class Trimmer:
         """Trim a partition, of one tenant if named, in small steps; yields how many sessions it has
         looked at, once a step."""
         cursor = 0
-        while True:
+        while cut.archived:
             cursor, heads = self._log.heads(cut.partition, cursor, _SCANNED_AT_ONCE)
             warm = [
                 (key, head)
@@ -98,14 +98,14 @@ class Trimmer:
         keys = self._log.keys(key)
         value = cast(bytes | None, self._log.client.hget(keys.heads, keys.field))
         head = None if value is None else Head.parse(value)
-        if head is not None and head.base < head.seq:
+        if cut.archived and head is not None and head.base < head.seq:
             for _ in self._sessions(cut, [(key, head)]):
                 pass
 
     def _sessions(self, cut: Cut, heads: Sequence[tuple[SessionKey, Head]]) -> Iterator[None]:
         """Trim some sessions, the large ones in several rounds; yields after each."""
         seen: set[SessionKey] = set()
-        while heads and cut.archived:
+        while heads:
             steps = self._next(cut, heads)
             trimmed = steps if self._dry_run else self._trim(steps)
             again: list[tuple[SessionKey, Head]] = []

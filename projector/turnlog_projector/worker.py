@@ -24,6 +24,7 @@ from turnlog_projector.leases import Leases
 from turnlog_projector.log import LogReader, SessionKey
 from turnlog_projector.projection import AnchorLost, Projection, StreamBroken
 from turnlog_projector.settings import Settings
+from turnlog_projector.trim_duty import TrimDuty
 from turnlog_projector.wakes import Wakes
 from turnlog_schemas.errors import TurnlogError
 from turnlog_schemas.ids import partition_of
@@ -145,6 +146,7 @@ class _Duty:
         """Audited because the index lost the anchor: nothing to project from until that is done.
         During any other audit projection goes on, and the audit waits for it."""
         self.next_audit: dict[int, float] = {}
+        self.trimming = TrimDuty(worker.settings, projection.log, projection.connection)
         self._audit_now = audit_now
         self._next_tick = 0.0
         self._next_look = 0.0
@@ -158,6 +160,7 @@ class _Duty:
             if now >= self._next_look:
                 self._look(now)
             self._step_audits(now)
+            self.trimming.step(self.owned - self.without_anchor, busy=bool(self.dirty & self.owned))
             if self.dirty & self.owned:
                 self._project()
                 busy_since = busy_since or now
@@ -175,7 +178,9 @@ class _Duty:
                 self._wait(now)
 
     def _wait(self, now: float) -> None:
-        changed, damaged = self.wakes.wait(min(self._next_tick, self._next_look) - now)
+        changed, damaged = self.wakes.wait(
+            min(self._next_tick, self._next_look, self.trimming.next_at) - now
+        )
         self.dirty |= changed
         for field in damaged:
             tenant, _, session_id = field.partition(":")
