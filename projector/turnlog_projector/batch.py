@@ -3,16 +3,17 @@
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from hashlib import blake2b
-from typing import LiteralString, NamedTuple
+from typing import LiteralString, NamedTuple, Protocol
 
 import psycopg
 from psycopg import Cursor
 from psycopg.rows import TupleRow
 
 from turnlog_projector.database import Database
+from turnlog_projector.lines import turn_lines
 from turnlog_projector.log import SessionKey, StoredEvent
 from turnlog_projector.sqlfiles import statement
-from turnlog_projector.tables import ROW_OF, Row, columns, session_row, turn_lines
+from turnlog_projector.tables import ROW_OF, Row, columns, session_row
 from turnlog_projector.work import SessionWork
 
 LARGE_BATCH_EVENTS = 500
@@ -51,6 +52,21 @@ Place = tuple[SessionKey, int, StoredEvent, int | None]
 """An event and its place in the archive of its partition; the seq that it repeats, if any."""
 
 
+class Erases(Protocol):
+    """What the events of a batch take out of the archive and the read models of a session."""
+
+    key: SessionKey
+
+    @property
+    def refolds(self) -> bool:
+        """Whether it folds the session afresh: what is cached of it is stale then."""
+        ...
+
+    def write(self, connection: Database, generation: int) -> None:
+        """Take it out, in the transaction of the batch. It cannot be done in a pipeline."""
+        ...
+
+
 class LostPartition(Exception):
     """The compare-and-set failed: another worker has moved the offset, or a replay has flipped."""
 
@@ -75,6 +91,7 @@ class Batch:
     skipped: list[tuple[SessionKey, int]] = field(default_factory=list[tuple[SessionKey, int]])
     """Events that parked their session and are void from now on."""
     works: dict[SessionKey, SessionWork] = field(default_factory=dict[SessionKey, SessionWork])
+    erasures: list[Erases] = field(default_factory=list[Erases])
 
     def add_event(
         self, key: SessionKey, pos: int, event: StoredEvent, repeat_of: int | None
@@ -91,6 +108,8 @@ class Batch:
             if self.large:
                 with connection.transaction(), connection.cursor() as cursor:
                     self._write_large(cursor)
+                    for erasure in self.erasures:
+                        erasure.write(connection, self.generation)
             else:
                 # The pipeline around the transaction, so that BEGIN costs no round trip.
                 with connection.pipeline(), connection.transaction():
@@ -103,7 +122,7 @@ class Batch:
     @property
     def large(self) -> bool:
         """Whether it is written by COPY, which costs half, but some round trips more."""
-        return len(self.archive) >= LARGE_BATCH_EVENTS
+        return len(self.archive) >= LARGE_BATCH_EVENTS or bool(self.erasures)
 
     def _write_large(self, cursor: Cursor[TupleRow]) -> None:
         self._move_offsets(cursor)

@@ -4,16 +4,19 @@ from functools import cache
 from importlib import resources
 from typing import LiteralString, cast
 
+SCRATCH = 0
+"""Stands for a generation in the temporary tables of a connection."""
+
 
 @cache
 def statement(
     name: str, *, generation: int | None = None, package: str = "turnlog_projector"
 ) -> LiteralString:
     """The text of `sql/<name>.sql` in `package`. `{g}` in it stands for the schema of the
-    generation, a number of ours; everything else that varies is a parameter."""
+    generation, a number of ours or `SCRATCH`; everything else that varies is a parameter."""
     text = (resources.files(package) / "sql" / f"{name}.sql").read_text(encoding="utf-8")
     if generation is not None:
-        text = text.replace("{g}", f"g{generation:d}")
+        text = text.replace("{g}", "pg_temp" if generation == SCRATCH else f"g{generation:d}")
     return cast(LiteralString, text)
 
 

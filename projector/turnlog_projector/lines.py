@@ -1,0 +1,131 @@
+"""Rows of read models as lines of COPY's text format, byte for byte as Postgres writes them with
+`SETTINGS`: what is copied in, what is compared, and what a digest is made from."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any, NamedTuple
+
+from pydantic_core import to_json
+
+from turnlog_projector.tables import ROW_OF, Row, session_row
+from turnlog_schemas.rows import MemoryRows, Session, Turn
+
+Lines = dict[str, bytes]
+"""The rows of a session, by read model, in the order of `Table.key`."""
+
+
+class Table(NamedTuple):
+    """A read model: its columns in the order of its definition, and those that tell its rows of a
+    session apart, in the order in which they sort."""
+
+    columns: tuple[str, ...]
+    key: tuple[str, ...]
+
+
+def _columns(names: str) -> tuple[str, ...]:
+    return ("tenant", "session_id", *names.split())
+
+
+TABLES: Mapping[str, Table] = {
+    "sessions": Table(
+        _columns(
+            "user_id project title visibility archived pinned deleted created_at updated_at "
+            "turn_count seq body event_id started erased floor last_turn_id last_turn_seq "
+            "title_turn_id tip_turn_id branches ignored"
+        ),
+        (),
+    ),
+    "turns": Table(_columns("turn_id seq branch_id role status at body"), ("seq",)),
+    "branches": Table(_columns("branch_id first_seq body"), ("branch_id",)),
+    "titles": Table(_columns("seq turn_id body"), ("seq",)),
+    "turn_revisions": Table(_columns("turn_id seq body"), ("turn_id", "seq")),
+    "annotations": Table(_columns("turn_id seq kind body"), ("turn_id", "seq")),
+}
+
+SETTINGS = {"TimeZone": "UTC", "DateStyle": "ISO", "client_encoding": "UTF8"}
+"""What a connection must have set for Postgres to write the same lines."""
+
+_TIMES = {
+    table: {place for place, name in enumerate(columns) if name == "at" or name.endswith("_at")}
+    for table, (columns, _) in TABLES.items()
+}
+_NEEDS_ESCAPE = {8: "\\b", 9: "\\t", 10: "\\n", 11: "\\v", 12: "\\f", 13: "\\r", 92: "\\\\"}
+_ESCAPED = {value: chr(code) for code, value in _NEEDS_ESCAPE.items()}
+
+
+def session_lines(session: Session | None, rows: MemoryRows) -> Lines:
+    """All rows of a session that was folded in memory from its first event on."""
+    if session is None:
+        return dict.fromkeys(TABLES, b"")
+    tenant, session_id = session["tenant"], session["session_id"]
+    lines: Lines = {
+        "sessions": _line("sessions", session_row(session)),
+        "turns": turn_lines(tenant, session_id, rows.turns.values()),
+    }
+    for table, values in (
+        ("branches", rows.branches),
+        ("titles", rows.titles),
+        ("turn_revisions", rows.revisions),
+        ("annotations", rows.annotations),
+    ):
+        make = ROW_OF[table]
+        lines[table] = b"".join(
+            [_line(table, make(tenant, session_id, values[key])) for key in sorted(values)]  # pyright: ignore[reportArgumentType]
+        )
+    return lines
+
+
+def turn_lines(tenant: str, session_id: str, turns: Iterable[Turn]) -> bytes:
+    """Rows of turns, made in a third of the time that it takes by way of `turn_row`: the codec lets
+    no turn id, role or time hold anything that the format escapes, and JSON only the backslash."""
+    session = f"{_text(tenant)}\t{_text(session_id)}"
+    lines: list[bytes] = []
+    for turn in turns:
+        start = (
+            f"{session}\t{turn['turn_id']}\t{turn['seq']}\t{turn['branch_id']}\t{turn['role']}\t"
+            f"{turn['status']}\t{_time(turn['at'])}\t"
+        )
+        lines += (start.encode(), to_json(turn).replace(b"\\", b"\\\\"), b"\n")
+    return b"".join(lines)
+
+
+def fields(line: bytes) -> list[str | None]:
+    """The columns of a line (without its newline), as text; NULL is None."""
+    return [None if each == "\\N" else _plain(each) for each in line.decode().split("\t")]
+
+
+def _line(table: str, row: Row) -> bytes:
+    times = _TIMES[table]
+    columns = [
+        _time(value) if place in times else _column(value) for place, value in enumerate(row)
+    ]
+    return ("\t".join(columns) + "\n").encode()
+
+
+def _column(value: Any) -> str:
+    if value is None:
+        return "\\N"
+    if value is True:
+        return "t"
+    if value is False:
+        return "f"
+    return _text(value) if isinstance(value, str) else str(value)
+
+
+def _text(value: str) -> str:
+    return value.translate(_NEEDS_ESCAPE)
+
+
+def _time(value: str) -> str:
+    """2026-01-31T12:00:00.250000Z as Postgres writes it: 2026-01-31 12:00:00.25+00."""
+    return f"{value[:10]} {value[11:26].rstrip('0').rstrip('.')}+00"
+
+
+def _plain(value: str) -> str:
+    if "\\" not in value:
+        return value
+    pieces: list[str] = []
+    place = 0
+    while (found := value.find("\\", place)) >= 0:
+        pieces += (value[place:found], _ESCAPED.get(value[found : found + 2], value[found + 1]))
+        place = found + 2
+    return "".join(pieces) + value[place:]

@@ -1,0 +1,2 @@
+-- Some sessions by chance.
+SELECT partition, tenant, session_id FROM turnlog.heads ORDER BY random() LIMIT %s

@@ -1,0 +1,187 @@
+"""What a verification reads of Postgres: snapshots of heads, archive and a generation."""
+
+from collections.abc import Generator, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from functools import partial
+from itertools import chain
+from typing import Any, NamedTuple
+
+from psycopg import IsolationLevel
+
+from turnlog_projector.database import Database, connect_postgres
+from turnlog_projector.generations import Generation, find_generation, positions_of
+from turnlog_projector.lines import SETTINGS, TABLES, Lines
+from turnlog_projector.log import SessionKey, StoredEvent
+from turnlog_projector.sqlfiles import statement
+
+_FETCH_EVENTS = 500
+# Sessions are read by their keys, few at a time. Whatever the statistics of a generation say, or
+# when it has none, nothing beats its indexes at that.
+_PLANS = {"enable_seqscan": "off", "enable_hashjoin": "off", "enable_mergejoin": "off"}
+
+
+class HeadRow(NamedTuple):
+    """What `turnlog.heads` says of a session."""
+
+    seq: int
+    event_id: str
+    recorded_at: int
+    parked_seq: int | None
+
+
+class ArchiveRow(NamedTuple):
+    """A row of the archive."""
+
+    event: StoredEvent
+    repeat_of: int | None
+    pos: int
+    hash: bytes
+
+
+class Limits(NamedTuple):
+    """Up to where a generation holds the log."""
+
+    generation: Generation
+    positions: dict[int, int] | None
+    """None for the live one: it holds all that is archived, but for what is parked."""
+
+    @property
+    def live(self) -> bool:
+        return self.positions is None
+
+    def has(self, key: SessionKey) -> bool:
+        """Whether the generation is meant to hold this session at all."""
+        only = self.generation.session_id
+        return only is None or (self.generation.tenant, only) == (key.tenant, key.session_id)
+
+    def holds(self, key: SessionKey, row: ArchiveRow) -> bool:
+        """Whether it holds this event of a session that it has."""
+        given = self.generation
+        if self.positions is not None and row.pos > self.positions.get(key.partition, 0):
+            return False
+        if given.until_recorded_at is not None and row.event.recorded_at > given.until_recorded_at:
+            return False
+        return given.until_seq is None or row.event.seq <= given.until_seq
+
+
+class Page(NamedTuple):
+    """Some sessions of a partition: those behind one, up to and with another (None: to the end), or
+    those named."""
+
+    partition: int
+    after: tuple[str, str] | None
+    last: tuple[str, str] | None
+    named: Sequence[SessionKey] = ()
+
+
+def verify_connection(url: str) -> Database:
+    """A connection whose transactions are snapshots, and that writes lines as we do."""
+    connection = connect_postgres(url, application_name="turnlog verify")
+    connection.isolation_level = IsolationLevel.REPEATABLE_READ
+    for name, value in {**SETTINGS, **_PLANS}.items():
+        connection.execute("SELECT set_config(%s, %s, false)", (name, value))
+    return connection
+
+
+@contextmanager
+def snapshot(connection: Database, generation: int) -> Generator[Limits]:
+    """A transaction that sees one state of everything. Raises `NoSuchGeneration`."""
+    with connection.transaction():
+        yield read_limits(connection, generation)
+
+
+def read_limits(connection: Database, generation: int) -> Limits:
+    """Up to where the generation holds the log, as of the caller's snapshot."""
+    found = find_generation(connection, generation)
+    if found.state == "live":
+        return Limits(found, None)
+    return Limits(found, positions_of(connection, generation))
+
+
+def next_heads(
+    connection: Database, partition: int, after: tuple[str, str], count: int
+) -> dict[SessionKey, HeadRow]:
+    """The next sessions of a partition behind one, in order."""
+    rows = connection.execute(
+        statement("verify_heads"),
+        {"partition": partition, "tenant": after[0], "session_id": after[1], "count": count},
+    )
+    return {SessionKey(partition, *row[:2]): HeadRow(*row[2:]) for row in rows}
+
+
+def heads_of(
+    connection: Database, partition: int, keys: Sequence[SessionKey]
+) -> dict[SessionKey, HeadRow]:
+    """What heads says of some sessions of a partition; those that it does not know are left out."""
+    rows = connection.execute(
+        statement("verify_heads_of"), {"partition": partition, **_named(keys)}
+    )
+    return {SessionKey(partition, *row[:2]): HeadRow(*row[2:]) for row in rows}
+
+
+@contextmanager
+def archive_rows(
+    connection: Database, page: Page
+) -> Generator[Iterator[tuple[str, str, ArchiveRow]]]:
+    """The archive of the sessions of a page, in order, as it comes."""
+    with connection.cursor(name="verified", binary=True) as cursor:
+        if page.named:
+            cursor.execute(
+                statement("verify_archive_of"), {"partition": page.partition, **_named(page.named)}
+            )
+        else:
+            after, last = page.after or ("", ""), page.last or (None, None)
+            cursor.execute(
+                statement("verify_archive"),
+                {
+                    "partition": page.partition,
+                    "tenant": after[0],
+                    "session_id": after[1],
+                    "last_tenant": last[0],
+                    "last_session": last[1],
+                },
+            )
+        fetched = chain.from_iterable(iter(partial(cursor.fetchmany, _FETCH_EVENTS), []))
+        yield map(_archive_row, fetched)
+
+
+def found_lines(
+    connection: Database, generation: int, keys: Sequence[SessionKey]
+) -> dict[SessionKey, Lines]:
+    """The rows that a generation holds of some sessions."""
+    found: dict[SessionKey, Lines] = {key: {} for key in keys}
+    if not keys:
+        return found
+    lists = [key.tenant for key in keys], [key.session_id for key in keys]
+    for table in TABLES:
+        rows: list[list[bytes]] = [[] for _ in keys]
+        with connection.cursor() as cursor:
+            query = statement(f"lines_of_{table}", generation=generation)
+            with cursor.copy(query, lists) as stream:
+                for data in stream:
+                    place, _, line = bytes(data).partition(b"\t")
+                    rows[int(place) - 1].append(line)
+        for key, lines in zip(keys, rows, strict=True):
+            found[key][table] = b"".join(lines)
+    return found
+
+
+def stream_lines(
+    connection: Database, generation: int, table: str, key: SessionKey
+) -> Iterator[bytes]:
+    """The rows of one session in one read model, one by one."""
+    query = statement(f"lines_of_{table}", generation=generation)
+    with connection.cursor() as cursor, cursor.copy(query, ([key[1]], [key[2]])) as stream:
+        for data in stream:
+            yield bytes(data).partition(b"\t")[2]
+
+
+def _named(keys: Iterable[SessionKey]) -> dict[str, list[str]]:
+    keys = list(keys)
+    return {"tenants": [key.tenant for key in keys], "sessions": [key.session_id for key in keys]}
+
+
+def _archive_row(row: Any) -> tuple[str, str, ArchiveRow]:
+    tenant, session_id, seq, event_id, recorded_at, raw, repeat_of, pos, hash_ = row
+    event = StoredEvent(seq, event_id, recorded_at, raw)
+    return tenant, session_id, ArchiveRow(event, repeat_of, pos, hash_)
