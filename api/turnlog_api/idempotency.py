@@ -12,6 +12,7 @@ from turnlog_api.reading import Reader
 from turnlog_api.statements import sql
 from turnlog_producers.head import Head
 from turnlog_schemas.ids import derived_id, new_id, partition_of
+from turnlog_schemas.stubs import is_stub
 
 
 class Draft(NamedTuple):
@@ -55,6 +56,8 @@ class StoredEvents:
         if raw is None:
             return
         stored: dict[str, Any] = from_json(raw)
+        if is_stub(stored):  # it was erased since, and nobody knows what it held
+            return
         ours = from_json(to_json(draft.data))
         same = stored["type"] == draft.type and stored["data"] == ours
         if draft.at is not None:

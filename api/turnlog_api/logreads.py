@@ -4,7 +4,7 @@ import asyncio
 from typing import Any, cast
 
 from turnlog_api.redislink import RedisLink
-from turnlog_producers.errors import Misconfigured, Unavailable
+from turnlog_producers.errors import LogDamaged, Misconfigured, Unavailable
 from turnlog_producers.head import Head
 from turnlog_producers.keys import META, Keys
 from turnlog_producers.meta import LogMeta, check_partitions
@@ -12,7 +12,8 @@ from turnlog_projector.log import StoredEvent
 
 
 class LogReads:
-    """Reads of the log in Redis. All raise `Unavailable` when it does not answer."""
+    """Reads of the log in Redis. All raise `Unavailable` when it does not answer, and `LogDamaged`
+    for what none of our scripts has written."""
 
     def __init__(self, link: RedisLink, partitions: int | None) -> None:
         self.link = link
@@ -39,7 +40,7 @@ class LogReads:
     async def head(self, tenant: str, session_id: str) -> Head | None:
         """The head of a session; None when the log does not know the session."""
         value = await self._raw_head(tenant, session_id)
-        return None if value is None else Head.parse(cast(bytes, value))
+        return None if value is None else _head(value)
 
     def ask_head(self, tenant: str, session_id: str) -> "asyncio.Future[Any]":
         """Ask for the head of a session meanwhile; `head_of` reads what comes of it."""
@@ -62,12 +63,32 @@ async def head_of(asked: "asyncio.Future[Any]") -> Head | None:
     """The head that was asked for; None when there is none, or Redis does not answer."""
     try:
         value = await asked
-    except (Unavailable, Misconfigured):
+        return None if value is None else _head(value)
+    except (Unavailable, Misconfigured, LogDamaged):
         return None
-    return None if value is None else Head.parse(cast(bytes, value))
+
+
+def _head(value: Any) -> Head:
+    try:
+        return Head.parse(cast(bytes, value))
+    except ValueError:
+        raise LogDamaged("the head of the session is none that a script of ours wrote") from None
 
 
 def stored(raw: list[Any]) -> StoredEvent:
-    """A stream entry: `e`, `i` and `t` stand in this order."""
+    """A stream entry. Raises `LogDamaged` for one that no script of ours wrote."""
     id_, fields = raw
-    return StoredEvent(int(id_[:-2]), fields[3].decode(), int(fields[5]), cast(bytes, fields[1]))
+    try:
+        # The scripts write e, i and t in this order.
+        _, event, _, event_id, _, recorded_at = fields
+        return StoredEvent(_seq(id_), event_id.decode(), int(recorded_at), cast(bytes, event))
+    except ValueError:
+        raise LogDamaged(
+            f"entry {id_.decode()} of the stream is none that a script of ours wrote"
+        ) from None
+
+
+def _seq(entry_id: bytes) -> int:
+    if not entry_id.endswith(b"-0"):
+        raise ValueError
+    return int(entry_id[:-2])

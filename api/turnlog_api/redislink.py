@@ -12,8 +12,10 @@ from typing import Any
 from redis.asyncio.connection import AbstractConnection, ConnectionPool
 from redis.exceptions import RedisError, ResponseError
 
+from turnlog_producers.connecting import where
 from turnlog_producers.core import pack
 from turnlog_producers.errors import Unavailable
+from turnlog_producers.faults import explain
 
 Command = tuple[str | bytes | int, ...]
 _Pending = tuple[Command, "asyncio.Future[Any]"]
@@ -35,6 +37,7 @@ class RedisLink:
             protocol=2,
             retry=None,
         )
+        self._where = where(self._pool.connection_kwargs)
         self._timeout_s = timeout_s
         self._connection: AbstractConnection | None = None
         self._pending: list[_Pending] = []
@@ -55,7 +58,8 @@ class RedisLink:
         return future
 
     async def call(self, *command: str | bytes | int) -> Any:
-        """The reply to one command. Raises `Unavailable`, or `ResponseError` for an error reply."""
+        """The reply to one command. Raises `Unavailable`, and `Misconfigured` where waiting does
+        not help: Redis refuses the password, or holds other data under a key of ours."""
         return await self.ask(*command)
 
     async def calls(self, commands: Sequence[Command]) -> list[Any]:
@@ -112,7 +116,7 @@ class RedisLink:
             if future.done():  # its request was cancelled, or had its answer before a retry
                 continue
             if isinstance(reply, ResponseError):
-                future.set_exception(reply)
+                future.set_exception(explain(reply, self._where))
             else:
                 future.set_result(reply)
 

@@ -210,6 +210,48 @@ async def test_a_log_that_lost_events_is_not_folded(
     assert (await api.get("/v1/sessions/s")).json()["turn_count"] == 2
 
 
+FOREIGN: dict[str, tuple[str, dict[str, str]]] = {
+    "another field": ("3-0", {"foo": "bar"}),
+    "no time": ("3-0", {"e": "{}", "i": "x"}),
+    "no number as its time": ("3-0", {"e": "{}", "i": "x", "t": "now"}),
+    "bytes that are no text": ("3-0", {"e": "{}", "i": "\udcff", "t": "1"}),
+    "another kind of id": ("1767225600000-7", {"e": "{}", "i": "x", "t": "1"}),
+}
+
+
+@pytest.mark.parametrize("kind", FOREIGN)
+async def test_an_entry_that_no_script_wrote_is_a_damaged_log(
+    api: httpx.AsyncClient, stage: Stage, kind: str
+) -> None:
+    stage.append("s", [turn("a")])
+    stage.project()
+    key = {"Idempotency-Key": "k"}
+    url = "/v1/sessions/s/turns"
+    await api.post(url, json={"role": "user"}, headers=key)
+    id_, fields = FOREIGN[kind]
+    raw = {name: value.encode(errors="surrogateescape") for name, value in fields.items()}
+    keys = Keys("default", "s", PARTITIONS)
+    stage.client.execute_command("XADD", keys.stream, id_, *[x for kv in raw.items() for x in kv])
+    for path in ("/v1/sessions/s", url):
+        problem(await api.get(path, params=STRONG), 503, "log-damaged")
+        assert (await api.get(path)).status_code == 200
+    problem(await api.post(url, json={"role": "user"}), 503, "log-damaged")
+    # It stands where the event of the first request stood: the lengths agree.
+    stage.client.xdel(keys.stream, "2-0")
+    problem(await api.post(url, json={"role": "user"}, headers=key), 503, "log-damaged")
+
+
+async def test_other_data_under_a_key_of_ours_is_no_fault_of_the_server(
+    api: httpx.AsyncClient, stage: Stage
+) -> None:
+    stage.append("s", [turn("a")])
+    keys = Keys("default", "s", PARTITIONS)
+    stage.client.set(keys.stream, "x")
+    problem(await api.get("/v1/sessions/s", params=STRONG), 503, "not-ready")
+    stage.client.hset(keys.heads, keys.field, "no head")
+    problem(await api.get("/v1/sessions/s", params=STRONG), 503, "log-damaged")
+
+
 async def test_an_erased_session_is_gone_at_once(api: httpx.AsyncClient, stage: Stage) -> None:
     stage.append("s", [turn("a")])
     stage.project()
