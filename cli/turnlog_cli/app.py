@@ -19,7 +19,9 @@ from turnlog_cli.commands.show import show
 from turnlog_cli.commands.status import status
 from turnlog_cli.commands.tail import tail
 from turnlog_cli.commands.token import token
+from turnlog_cli.commands.trim import trim
 from turnlog_cli.commands.up import up
+from turnlog_cli.commands.verify import verify
 
 app = typer.Typer(
     help="Turnlog, an event-sourced chat log. Each command explains itself with --help.",
@@ -40,9 +42,11 @@ COMMANDS = {
     "tail": tail,
     "status": status,
     "replay": replay,
+    "verify": verify,
     "generations": generations,
     "parked": parked,
     "repair": repair,
+    "trim": trim,
     "schema": schema,
     "token": token,
 }
