@@ -33,13 +33,14 @@ logger = logging.getLogger(__name__)
 class Healing(NamedTuple):
     """What healing a session took; all 0 when its stream was sound."""
 
+    rebuilt: int
+    """1 when the stream was written anew."""
     restored: int
+    """Events given back from the archive."""
     moved: int
+    """Newer events that got another seq."""
     lost: int
-
-    @property
-    def happened(self) -> bool:
-        return any(self)
+    """Seqs that Redis had counted, but nobody has the events any more."""
 
 
 def heal(
@@ -57,7 +58,7 @@ def heal(
     script of ours wrote.
     """
     if log.is_sound(key, archived.seq, archived.event_id, archived.recorded_at):
-        return Healing(0, 0, 0)
+        return Healing(0, 0, 0, 0)
     common = _last_common(log, connection, key, archived)
     events = _newest_archived(connection, key, archived.seq)
     keys = log.keys(key)
@@ -85,11 +86,12 @@ def heal(
             list[int],
             log.client.eval(
                 load_script("heal", package="turnlog_projector").source,
-                4,
+                5,
                 keys.heads,
                 keys.index,
                 keys.stream,
                 keys.ids,
+                f"{{tl:{key.partition}}}:healing:{key.field}",
                 *args,
             ),
         )
@@ -98,7 +100,7 @@ def heal(
             raise Quarantined(str(error)) from None
         raise
     healing = Healing(*reply)
-    if healing.happened:
+    if healing.rebuilt:
         from_seq = (common.seq if common else 0) + 1
         connection.execute(
             statement("put_healing"),
@@ -109,7 +111,7 @@ def heal(
             "(%s)",
             key.field,
             from_seq,
-            *healing,
+            *healing[1:],
             reason,
         )
     return healing

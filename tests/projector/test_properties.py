@@ -39,15 +39,17 @@ _PROJECT = st.tuples(st.integers(0, 1), st.sampled_from([*FAULTS, "settle", "aud
 @given(
     steps=st.lists(st.one_of(APPENDS, APPENDS, _PROJECT), max_size=30),
     batch=st.sampled_from([1, 3, 7, 2000]),
+    size=st.sampled_from([1, 500, 5_000_000]),
     large=st.sampled_from([0, 3, 5000]),
     copied=st.sampled_from([1, 5, 500]),
 )
 def test_read_models_equal_the_fold_of_the_log(
-    stage: Stage, steps: list[Any], batch: int, large: int, copied: int
+    stage: Stage, steps: list[Any], batch: int, size: int, large: int, copied: int
 ) -> None:
     stage.clear()
     with (
         patched(projection_module, "MAX_BATCH_EVENTS", batch),
+        patched(projection_module, "MAX_BATCH_BYTES", size),
         patched(batch_module, "LARGE_BATCH_EVENTS", copied),
     ):
         for first, second in steps:

@@ -6,6 +6,7 @@ the stream holds beyond the last event that it shares with the archive, under ne
 reads that rest itself, so that nothing appended meanwhile is missed.
 
 KEYS  1 heads  2 index  3 stream  4 ids      as in append.lua
+      5 aside  stream  holds the old stream while the script runs
 
 ARGV  1 session        <tenant>:<session>
       2 partition      published to wake the projectors
@@ -19,13 +20,14 @@ ARGV  1 session        <tenant>:<session>
       10 flags         '-' or letters, as in a head; e = the tombstone is archived
       11.. three an archived event, seqs without gap, the last one archived_seq: event_id, t, bytes
 
-Returns {restored, moved, lost}: events written again, events that got another seq, seqs that the head
-      counted but nobody has any more; {0, 0, 0} when the stream turned out to be sound.
+Returns {rebuilt, restored, moved, lost}: 1 when the stream was rebuilt; events written again, events
+      that got another seq, seqs that the head counted but nobody has any more; all 0 when the stream
+      turned out to be sound.
       or an error reply, nothing written:
       FORKED <session>: the event at common_seq is another one
       FOREIGN <session>: the stream holds an entry that no script of ours wrote
 ]]
-local heads, index, stream, ids = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
+local heads, index, stream, ids, aside = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
 local session, partition = ARGV[1], ARGV[2]
 local archived_seq, archived_id, archived_t = tonumber(ARGV[3]), ARGV[4], ARGV[5]
 local common_seq, common_id, common_t = tonumber(ARGV[6]), ARGV[7], ARGV[8]
@@ -34,6 +36,10 @@ local erased = string.find(flags, 'e', 1, true)
 
 local function int(number)
   return string.format('%.0f', number)
+end
+
+local function is_id(text)
+  return #text > 0 and #text <= 128 and not string.find(text, '[^%w._~-]')
 end
 
 local head_seq, base, head_t, head_id = 0, 0, 0, ''
@@ -66,7 +72,7 @@ end
 
 local length = redis.call('XLEN', stream)
 if length == head_seq - base and length == redis.call('HLEN', ids) and held() then
-  return {0, 0, 0}
+  return {0, 0, 0, 0}
 end
 if common_seq > 0 then
   if not holds(common_seq, common_id, common_t) then
@@ -74,38 +80,61 @@ if common_seq > 0 then
   end
 end
 
+-- The entries beyond the last common event, a few at a time: a script must not hold all of them.
+-- Goes on until `visit` returns something, and returns that.
+local function beyond(key, visit)
+  local from = '(' .. int(common_seq) .. '-0'
+  while true do
+    local entries = redis.call('XRANGE', key, from, '+', 'COUNT', 10)
+    for _, item in ipairs(entries) do
+      local found = visit(item)
+      if found then return found end
+      from = '(' .. item[1]
+    end
+    if #entries < 10 then return nil end
+  end
+end
+
 local given = (#ARGV - 10) / 3
-local archived = {}
-for i = 1, given do archived[ARGV[8 + 3 * i]] = true end
-local rest = {}
-if not erased then -- nothing is added again behind a tombstone; one in the rest is the last of it
-  for _, item in ipairs(redis.call('XRANGE', stream, '(' .. int(common_seq) .. '-0', '+')) do
+-- Nothing is added again behind a tombstone; one in the rest is the last of it.
+local keeps_rest = not erased and length > 0
+if keeps_rest then
+  local foreign = beyond(stream, function(item)
     local fields = item[2]
     if not (#fields == 6 and fields[1] == 'e' and fields[3] == 'i' and fields[5] == 't'
-        and string.find(fields[6], '^%d+$')) then
-      return redis.error_reply('FOREIGN ' .. session .. ' at ' .. item[1])
+        and is_id(fields[4]) and string.find(fields[6], '^%d+$')) then
+      return item[1]
     end
-    if not archived[fields[4]] then rest[#rest + 1] = item end
+  end)
+  if foreign then
+    return redis.error_reply('FOREIGN ' .. session .. ' at ' .. foreign)
   end
+  redis.call('RENAME', stream, aside)
 end
 
 redis.call('DEL', stream, ids)
 base = archived_seq - given
-local seq, t, last_id = base, 0, ''
+local seq, t, last_id, size, moved = base, 0, '', 0, 0
 local function add(event_id, at, bytes)
   seq = seq + 1
   t = math.max(t, tonumber(at))
   last_id = event_id
+  if seq > common_seq then size = size + #bytes end
   redis.call('XADD', stream, int(seq) .. '-0', 'e', bytes, 'i', event_id, 't', int(t))
   redis.call('HSET', ids, event_id, int(seq))
 end
 for i = 1, given do
   add(ARGV[8 + 3 * i], ARGV[9 + 3 * i], ARGV[10 + 3 * i])
 end
-local moved = 0
-for _, item in ipairs(rest) do
-  if tonumber(string.match(item[1], '^%d+')) ~= seq + 1 then moved = moved + 1 end
-  add(item[2][4], item[2][6], item[2][2])
+if keeps_rest then
+  beyond(aside, function(item)
+    local fields = item[2]
+    if redis.call('HEXISTS', ids, fields[4]) == 0 then
+      if tonumber(string.match(item[1], '^%d+')) ~= seq + 1 then moved = moved + 1 end
+      add(fields[4], fields[6], fields[2])
+    end
+  end)
+  redis.call('DEL', aside)
 end
 if seq == 0 then
   redis.call('HDEL', heads, session)
@@ -120,7 +149,7 @@ local n = 1
 if newest[1] then n = tonumber(string.match(newest[1][1], '^%d+')) + 1 end
 local function tell(n)
   return redis.pcall('XADD', index, int(n) .. '-0', 'session', session, 'from', int(common_seq + 1),
-    'count', int(seq - common_seq), 'prev', common_id, 'last', last_id, 'size', '0')
+    'count', int(seq - common_seq), 'prev', common_id, 'last', last_id, 'size', int(size))
 end
 if seq > common_seq and tell(n).err then
   -- The index still knows the ID of a last entry that somebody has deleted.
@@ -132,4 +161,5 @@ if seq > common_seq and tell(n).err then
 end
 redis.call('PUBLISH', 'turnlog:wake', partition)
 -- What was trimmed before it was lost is given back only in part.
-return {math.min(math.max(archived_seq - common_seq, 0), given), moved, math.max(head_seq - seq, 0)}
+local restored = math.min(math.max(archived_seq - common_seq, 0), given)
+return {1, restored, moved, math.max(head_seq - seq, 0)}
