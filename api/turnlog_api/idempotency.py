@@ -11,8 +11,12 @@ from turnlog_api.problems import Problem
 from turnlog_api.reading import Reader
 from turnlog_api.statements import sql
 from turnlog_producers.head import Head
+from turnlog_producers.keys import claim_key
 from turnlog_schemas.ids import derived_id, new_id, partition_of
 from turnlog_schemas.stubs import is_stub
+
+CLAIM_S = 7 * 24 * 3600
+"""So long a key that was used to begin a session is known not to begin another one."""
 
 
 class Draft(NamedTuple):
@@ -33,6 +37,40 @@ def event_id_for(caller: Caller, method: str, path: str, key: str | None) -> str
         return new_id()
     who = (caller.tenant, caller.subject, caller.user_id or "")
     return derived_id("http", *who, method, path, key)
+
+
+def key_reused(**more: Any) -> Problem:
+    """The key stands for another request."""
+    return Problem(
+        "key-reused",
+        "Idempotency-Key: was used for another body; choose a new key for a new request",
+        **more,
+    )
+
+
+class Claims:
+    """Which session a key begins. The log knows an event within its session only; the body of a
+    request that begins one may name another session each time."""
+
+    def __init__(self, log: LogReads) -> None:
+        self._log = log
+
+    async def claim(self, tenant: str, draft: Draft) -> None:
+        """Refuse a key that was used to begin another session, in the last days."""
+        name = await self._name(tenant, draft)
+        [_, claimed] = await self._log.link.calls(
+            [("SET", name, draft.session_id, "NX", "EX", CLAIM_S), ("GET", name)]
+        )
+        if claimed != draft.session_id.encode():
+            raise key_reused()
+
+    async def release(self, tenant: str, draft: Draft) -> None:
+        """Nothing was written: the key may be used for another session."""
+        await self._log.link.call("DEL", await self._name(tenant, draft))
+
+    async def _name(self, tenant: str, draft: Draft) -> str:
+        meta = await self._log.meta()
+        return claim_key(tenant, draft.event_id, meta.partitions)
 
 
 class StoredEvents:
@@ -64,11 +102,7 @@ class StoredEvents:
             same = same and stored["at"] == draft.at
         same = same and stored.get("trace") == draft.trace
         if not same:
-            raise Problem(
-                "key-reused",
-                "Idempotency-Key: was used for another body; choose a new key for a new request",
-                seq=seq,
-            )
+            raise key_reused(seq=seq)
 
     async def _stored(self, tenant: str, session_id: str, seq: int) -> bytes | None:
         keys = await self._log.keys(tenant, session_id)

@@ -1,4 +1,4 @@
-"""One connection to Redis for the small reads of all requests.
+"""One connection to Redis for what all requests ask of it, appends aside.
 
 What concurrent requests ask goes out together and is answered together, so a read costs a fraction
 of a round trip. Redis may be down: then a call fails at once, or after `timeout_s` the first time.
@@ -25,7 +25,8 @@ _REST_S = 0.25
 
 
 class RedisLink:
-    """Commands that only read, batched over one connection. Replies are as Redis sends them."""
+    """Commands that may be sent twice, batched over one connection. Replies are as Redis sends
+    them."""
 
     def __init__(self, url: str, *, timeout_s: float = 2.0) -> None:
         self._pool = ConnectionPool.from_url(

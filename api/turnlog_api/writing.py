@@ -10,7 +10,7 @@ from starlette.responses import Response
 
 from turnlog_api.auth import SERVICE, Caller
 from turnlog_api.bodies import read_body
-from turnlog_api.idempotency import Draft, StoredEvents, event_id_for
+from turnlog_api.idempotency import Claims, Draft, StoredEvents, event_id_for
 from turnlog_api.logreads import LogReads, head_of
 from turnlog_api.models import SessionIn, SessionPatch, TurnIn
 from turnlog_api.params import WriteParams, expected_seq, idempotency_key, read_params
@@ -23,11 +23,11 @@ from turnlog_api.strong import StrongReads
 from turnlog_api.waiting import Waits, projected
 from turnlog_producers import AsyncTurnLog
 from turnlog_producers.core import Appended
-from turnlog_producers.errors import Conflict, NotOwner
+from turnlog_producers.errors import Conflict, NotOwner, Refused
 from turnlog_producers.head import Head
 from turnlog_projector.errors import ServerUnavailable
 from turnlog_schemas import times
-from turnlog_schemas.errors import TurnlogError
+from turnlog_schemas.errors import InvalidEvent, TurnlogError
 from turnlog_schemas.ids import derived_id
 
 _SEQ_PATIENCE_S = 0.05
@@ -53,6 +53,7 @@ class Writer:
         self._waits = waits
         self._strong = strong
         self._stored = StoredEvents(log, reader)
+        self._claims = Claims(log)
         self._background: set[asyncio.Task[int | None]] = set()
         self._turnlog = AsyncTurnLog.connect(
             settings.redis_url,
@@ -78,9 +79,16 @@ class Writer:
         if caller.user_id is not None:
             data = {"user_id": caller.user_id, **data}
         draft = Draft(session_id, event_id, "session.started", data)
+        has_key = idempotency_key(request) is not None
+        if has_key:
+            await self._claims.claim(caller.tenant, draft)
         try:
             return await self._write(caller, request, draft, otherwise_expected=0)
-        except (Conflict, NotOwner):
+        except (Conflict, InvalidEvent, Refused) as error:
+            if has_key:
+                await self._claims.release(caller.tenant, draft)
+            if not isinstance(error, Conflict | NotOwner):
+                raise
             if expected_seq(request) is not None:
                 raise
             raise Problem(

@@ -20,6 +20,11 @@ def index_key(partition: int) -> str:
     return f"{{tl:{partition}}}:index"
 
 
+def claim_key(tenant: str, event_id: str, partitions: int) -> str:
+    """String: the session that an event with an id of the API's making is to begin; expires."""
+    return f"{{tl:{partition_of(tenant, event_id, partitions)}}}:claim:{tenant}:{event_id}"
+
+
 class Keys:
     """The keys that an append to one session touches."""
 

@@ -9,7 +9,7 @@ import pytest
 from served import PARTITIONS, Stage, problem, serving
 
 from turnlog_producers.head import Head
-from turnlog_producers.keys import Keys
+from turnlog_producers.keys import Keys, heads_key
 
 pytestmark = pytest.mark.integration
 TURNS = "/v1/sessions/s/turns"
@@ -72,6 +72,34 @@ async def test_a_session_id_is_made_up(api: httpx.AsyncClient) -> None:
     again = await api.post("/v1/sessions", json={}, headers=key)
     assert again.status_code == 200
     assert again.json() == {**third, "repeat": True}
+
+
+async def test_a_key_begins_one_session_whatever_the_body_names(
+    api: httpx.AsyncClient, stage: Stage
+) -> None:
+    async def post(key: str, **body: Any) -> httpx.Response:
+        return await api.post("/v1/sessions", json=body, headers={"Idempotency-Key": key})
+
+    assert (await post("k", session_id="a")).status_code == 201
+    problem(await post("k", session_id="b"), 422, "key-reused")
+    problem(await post("k"), 422, "key-reused")
+    assert (await post("k", session_id="a")).status_code == 200
+    made_up = (await post("l")).json()["session_id"]
+    problem(await post("l", session_id="c"), 422, "key-reused")
+    assert (await post("l", session_id=made_up)).status_code == 200
+    both = await asyncio.gather(*(post("m", session_id=each) for each in ("d", "e") * 5))
+    assert sorted(answer.status_code for answer in both) == [200] * 4 + [201] + [422] * 5
+    sessions = {field for p in range(PARTITIONS) for field in stage.client.hkeys(heads_key(p))}
+    assert len(sessions) == 3
+
+
+async def test_a_key_that_wrote_nothing_may_begin_another_session(api: httpx.AsyncClient) -> None:
+    await begin(api)
+    key = {"Idempotency-Key": "k"}
+    taken = await api.post("/v1/sessions", json={"session_id": "s"}, headers=key)
+    problem(taken, 409, "session-exists")
+    free = await api.post("/v1/sessions", json={"session_id": "r"}, headers=key)
+    assert free.status_code == 201
 
 
 async def test_a_taken_session_id_is_a_conflict(api: httpx.AsyncClient, stage: Stage) -> None:
