@@ -15,7 +15,7 @@ from turnlog_api.logreads import LogReads, head_of
 from turnlog_api.models import SessionIn, SessionPatch, TurnIn
 from turnlog_api.params import WriteParams, expected_seq, idempotency_key, read_params
 from turnlog_api.problems import Problem, no_session
-from turnlog_api.queries import session
+from turnlog_api.queries import Window, session
 from turnlog_api.reading import Reader
 from turnlog_api.replies import written
 from turnlog_api.settings import ApiSettings
@@ -125,8 +125,21 @@ class Writer:
         data = {name: value for name, value in body.items() if value is not None}
         if not data.keys() - {"title_source"}:
             raise Problem("invalid", "the body names nothing to change")
+        if "branch" in data:
+            await self._check_branch(caller, session_id, data["branch"])
         draft = Draft(session_id, _event_id(caller, request), "session.updated", data)
         return await self._write(caller, request, draft, must_exist=True, creates=False)
+
+    async def _check_branch(self, caller: Caller, session_id: str, branch_id: str) -> None:
+        """Refuse a branch that the session does not have: to show it would change nothing."""
+        window = Window(limit=1, branch=branch_id)
+        page = await self._strong.turns(caller.scope, session_id, window)
+        if page is None:
+            raise no_session()
+        if not page.branch_found:
+            detail = "the session has no such branch"
+            fault = {"pointer": "/branch", "detail": detail}
+            raise Problem("invalid", f"/branch: {detail}", errors=[fault])
 
     async def mark(
         self, caller: Caller, request: Request, session_id: str, type_: str, *, creates: bool

@@ -189,6 +189,29 @@ async def test_a_session_changes(api: httpx.AsyncClient, stage: Stage) -> None:
     assert found["errors"][0]["pointer"] == "/titel"
 
 
+async def test_only_a_branch_that_is_there_can_be_shown(
+    api: httpx.AsyncClient, stage: Stage
+) -> None:
+    await api.post(TURNS, json={**HELLO, "turn_id": "a"})
+    await api.post(TURNS, json={**HELLO, "turn_id": "b"})
+    stage.project()
+    # Opens a branch that the read models do not know yet.
+    await api.post(TURNS, json={**HELLO, "turn_id": "c", "parent_turn_id": "a"})
+    before = head_of(stage).seq
+    unknown = await api.patch("/v1/sessions/s", json={"branch": "b9", "title": "T"})
+    found = problem(unknown, 422, "invalid")
+    assert found["errors"] == [{"pointer": "/branch", "detail": "the session has no such branch"}]
+    assert head_of(stage).seq == before
+    for known in ("b3", "main"):
+        answer = await api.patch("/v1/sessions/s", json={"branch": known})
+        assert answer.status_code == 200, answer.text
+    stage.project()
+    turns = (await api.get(TURNS)).json()["items"]
+    assert [turn["turn_id"] for turn in turns] == ["a", "b"]
+    nobody = await api.patch("/v1/sessions/none", json={"branch": "main"})
+    problem(nobody, 404, "not-found")
+
+
 async def test_a_session_is_deleted_and_restored(api: httpx.AsyncClient, stage: Stage) -> None:
     await begin(api)
     assert (await api.delete("/v1/sessions/s")).status_code == 200
