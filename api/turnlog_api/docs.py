@@ -17,6 +17,7 @@ _EXAMPLES: dict[str, Any] = {}
 """FastAPI leaves every null out of the document, in examples too: they are put in at the end."""
 _PATH = {
     "session_id": "The session. 1 to 128 of `A-Z a-z 0-9 . _ ~ -`.",
+    "turn_id": "A turn of the session.",
 }
 _HEADERS = {
     "Turnlog-User": "The user to act for; scope `service` or `admin`.",

@@ -64,6 +64,8 @@ SESSION_IN: dict[str, Any] = {
 }
 SESSION_PATCH: dict[str, Any] = {"title": "Revenue by region", "pinned": True}
 TURN_IN: dict[str, Any] = {"role": "user", "content": "How is revenue by region?"}
+TURN_PATCH: dict[str, Any] = {"content": "North leads with 42 %.", "reason": "a slip"}
+ANNOTATION_IN: dict[str, Any] = {"kind": "rating", "value": 1}
 WRITTEN: dict[str, Any] = {
     "session_id": "s-42",
     "seq": 2,

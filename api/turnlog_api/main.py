@@ -18,7 +18,7 @@ from turnlog_api.docs import describe
 from turnlog_api.faults import as_problem
 from turnlog_api.gate import Gate
 from turnlog_api.problems import Problem
-from turnlog_api.routes import sessions, status, turns
+from turnlog_api.routes import sessions, status, turn_changes, turns
 from turnlog_api.service import Service
 from turnlog_api.settings import ApiSettings, check
 from turnlog_schemas.errors import TurnlogError
@@ -53,7 +53,12 @@ def create_app(settings: ApiSettings) -> FastAPI:
         redoc_url=None,
     )
     app.state.service = service
-    for router in (turns.router, sessions.router, status.router):  # the busiest first
+    for router in (
+        turns.router,
+        sessions.router,
+        turn_changes.router,
+        status.router,
+    ):  # the busiest first
         app.include_router(router)
     app.openapi = lambda: describe(app)
     for kind in (Problem, TurnlogError, HTTPException, psycopg.Error):

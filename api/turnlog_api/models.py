@@ -13,6 +13,7 @@ from turnlog_schemas.events import (
     Artifact,
     Id,
     JsonObject,
+    Reason,
     Role,
     TextId,
     Title,
@@ -176,6 +177,23 @@ class TurnIn(NewTurnAppended):
         Actor | None, Field(description="Who caused it; scope `service` or `admin` only.")
     ] = None
     trace: dict[str, JsonValue] | None = None
+
+
+class TurnPatch(_Body):
+    """New content for a turn; the former one stays as a revision."""
+
+    content: str | list[JsonObject] | None
+    reason: Reason | None = None
+
+
+class AnnotationIn(_Body):
+    """A rating, a reaction or a comment. Of one person the newest rating counts, and a rating of
+    null takes it back; `remove` takes an equal reaction or comment back."""
+
+    kind: Literal["rating", "reaction", "comment"]
+    value: bool | float | str | None = None
+    by: Annotated[TextId | None, Field(description="Who; scope `service` or `admin` only.")] = None
+    remove: bool | None = None
 
 
 class Health(BaseModel):

@@ -16,7 +16,7 @@ from starlette.requests import Request
 from turnlog_api.problems import Problem
 from turnlog_schemas import times
 from turnlog_schemas.errors import InvalidEvent
-from turnlog_schemas.events import Id, TextId
+from turnlog_schemas.events import Id, Reason, TextId
 from turnlog_schemas.ids import check_id
 from turnlog_schemas.places import Place, place_of
 from turnlog_schemas.rows import LAST_SEQ
@@ -98,6 +98,14 @@ class WriteParams(Params):
             "do not within a bounded time; the write stands in both cases."
         ),
     ] = "accepted"
+
+
+class RetractParams(WriteParams):
+    reason: Annotated[Reason | None, Field(description="Why; it is kept in the log.")] = None
+    erase: Annotated[
+        bool,
+        Field(description="Remove what was written for good, from the log as well."),
+    ] = False
 
 
 def read_params(request: Request, kind: type[P]) -> P:

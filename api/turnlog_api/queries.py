@@ -102,6 +102,17 @@ def session(scope: Scope, session_id: str) -> Query[SessionAnswer | None]:
     return Query("session", _parts(scope), _params(scope, session_id=session_id), read)
 
 
+def turn_known(scope: Scope, session_id: str, turn_id: str) -> Query[tuple[int, str | None]]:
+    """How far a session that the caller may read is projected (0: there is none), and the status of
+    a turn that it has by then."""
+
+    def read(rows: Rows) -> tuple[int, str | None]:
+        return rows.number(0, 1) or 0, rows.text(0, 2)
+
+    params = _params(scope, session_id=session_id, turn_id=turn_id)
+    return Query("turn_known", _parts(scope), params, read)
+
+
 def sessions_page(
     scope: Scope,
     filters: Filters = Filters(),  # noqa: B008 - immutable

@@ -30,7 +30,7 @@ async def settled(
     head = await head_of(asked)
     wanted = params.min_seq
     if wanted is not None and (answer is None or answer.seq < wanted):
-        if answer is None and not _may_own(caller, head):
+        if answer is None and not may_own(caller, head):
             raise no_session()
         if head is not None and head.seq < wanted:
             raise Problem(
@@ -58,7 +58,7 @@ async def _wait(
     return await plain()
 
 
-def _may_own(caller: Caller, head: Head | None) -> bool:
+def may_own(caller: Caller, head: Head | None) -> bool:
     """Whether a session that is not projected yet may turn out to be the caller's."""
     if head is None or head.erased:
         return False

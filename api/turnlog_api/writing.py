@@ -12,13 +12,20 @@ from turnlog_api.auth import SERVICE, Caller
 from turnlog_api.bodies import read_body
 from turnlog_api.idempotency import Claims, Draft, StoredEvents, event_id_for
 from turnlog_api.logreads import LogReads, head_of
-from turnlog_api.models import SessionIn, SessionPatch, TurnIn
-from turnlog_api.params import WriteParams, expected_seq, idempotency_key, read_params
+from turnlog_api.models import AnnotationIn, SessionIn, SessionPatch, TurnIn, TurnPatch
+from turnlog_api.params import (
+    RetractParams,
+    WriteParams,
+    expected_seq,
+    idempotency_key,
+    read_params,
+)
 from turnlog_api.problems import Problem, no_session
-from turnlog_api.queries import Window, session
+from turnlog_api.queries import Window, session, turn_known
 from turnlog_api.reading import Reader
 from turnlog_api.replies import written
 from turnlog_api.settings import ApiSettings
+from turnlog_api.settled import may_own
 from turnlog_api.strong import StrongReads
 from turnlog_api.waiting import Waits, projected
 from turnlog_producers import AsyncTurnLog
@@ -130,6 +137,72 @@ class Writer:
         draft = Draft(session_id, _event_id(caller, request), "session.updated", data)
         return await self._write(caller, request, draft, must_exist=True, creates=False)
 
+    async def edit(
+        self, caller: Caller, request: Request, session_id: str, turn_id: str
+    ) -> Response:
+        """Give a turn new content."""
+        body = await read_body(request, TurnPatch)
+        data = {"turn_id": turn_id, "content": body["content"], **_given(body, "reason")}
+        await self._check_turn(caller, session_id, turn_id)
+        draft = Draft(session_id, _event_id(caller, request), "turn.edited", data)
+        return await self._write(caller, request, draft, must_exist=True, creates=False)
+
+    async def retract(
+        self, caller: Caller, request: Request, session_id: str, turn_id: str
+    ) -> Response:
+        """Take a turn out of histories, or with `erase` what was written in it out of the log."""
+        params = read_params(request, RetractParams)
+        type_ = "turn.erased" if params.erase else "turn.retracted"
+        data = {"turn_id": turn_id, **_given(params.model_dump(), "reason")}
+        await self._check_turn(caller, session_id, turn_id)
+        draft = Draft(session_id, _event_id(caller, request), type_, data)
+        return await self._write(
+            caller, request, draft, must_exist=True, creates=False, kind=RetractParams
+        )
+
+    async def annotate(
+        self, caller: Caller, request: Request, session_id: str, turn_id: str
+    ) -> Response:
+        """Rate, react to or comment on a turn; `by` is the caller unless the body names another."""
+        body = await read_body(request, AnnotationIn)
+        by = body.get("by") or caller.user_id
+        if by != caller.user_id and not caller.trusted:
+            raise Problem(
+                "forbidden", f"by: naming another needs the scope `{SERVICE}`", scope=SERVICE
+            )
+        data = {"turn_id": turn_id, "kind": body["kind"], "value": body.get("value")}
+        data |= _given({**body, "by": by}, "by", "remove")
+        await self._check_turn(caller, session_id, turn_id)
+        draft = Draft(session_id, _event_id(caller, request), "turn.annotated", data)
+        return await self._write(caller, request, draft, must_exist=True)
+
+    async def _check_turn(self, caller: Caller, session_id: str, turn_id: str) -> None:
+        """404 when the session has no such turn. Without Postgres nobody can tell: such an event
+        changes nothing."""
+        asked = self._log.ask_head(caller.tenant, session_id)
+        question = turn_known(caller.scope, session_id, turn_id)
+        try:
+            seq, status = await self._reader.fetch(question)
+            head = await head_of(asked)
+            if seq == 0 and not may_own(caller, head):
+                raise no_session()
+            if status is None and head is not None and seq < head.seq:
+                await self._waits.projected(
+                    caller.tenant,
+                    session_id,
+                    head.seq,
+                    timeout_s=self._settings.wait_seconds,
+                )
+                seq, status = await self._reader.fetch(question)
+                if seq < head.seq:
+                    return
+        except ServerUnavailable:
+            return
+        if seq == 0:
+            raise no_session()
+        if status is None:
+            raise Problem("not-found", "turn_id: the session has no such turn")
+
     async def _check_branch(self, caller: Caller, session_id: str, branch_id: str) -> None:
         """Refuse a branch that the session does not have: to show it would change nothing."""
         window = Window(limit=1, branch=branch_id)
@@ -184,8 +257,9 @@ class Writer:
         creates: bool = True,
         otherwise_expected: int | None = None,
         more: Mapping[str, Any] | None = None,
+        kind: type[WriteParams] = WriteParams,
     ) -> Response:
-        params = read_params(request, WriteParams)
+        params = read_params(request, kind)
         has_key = idempotency_key(request) is not None
         head: Head | None = None
         if must_exist or has_key:
@@ -287,6 +361,10 @@ class Writer:
     async def _shown_seq(self, task: "asyncio.Task[int | None]") -> int | None:
         done, _ = await asyncio.wait([task], timeout=_SEQ_PATIENCE_S)
         return task.result() if done else None
+
+
+def _given(values: Mapping[str, Any], *names: str) -> dict[str, Any]:
+    return {name: values[name] for name in names if values.get(name) is not None}
 
 
 def _event_id(caller: Caller, request: Request) -> str:
