@@ -7,14 +7,16 @@ from typing import NamedTuple
 import redis
 
 from turnlog_producers.meta import LogMeta, read_meta
-from turnlog_projector.database import connect_redis, one_line
+from turnlog_projector.archive import archived_events
+from turnlog_projector.database import Database, connect_postgres, connect_redis, one_line
 from turnlog_projector.errors import NotReady
-from turnlog_projector.log import IndexEntry, LogReader, SessionKey, StoredEvent
+from turnlog_projector.log import IndexEntry, LogReader, SessionKey, StoredEvent, Tail
 from turnlog_projector.wakes import Wakes
 
 _LOOK_S = 2.0
 _RETRY_S = 0.5
 _ENTRIES = 200
+_ARCHIVED_AT_ONCE = 200
 
 
 class Followed(NamedTuple):
@@ -28,9 +30,15 @@ class Follower:
     """Follows all partitions from now on. While Redis is away it waits, and then goes on where it
     stopped. Raises redis-py's errors only when Redis does not answer at the beginning."""
 
-    def __init__(self, redis_url: str, *, tell: Callable[[str], None]) -> None:
-        """`tell` is given a line when Redis goes away and when it is back."""
+    def __init__(
+        self, redis_url: str, *, tell: Callable[[str], None], postgres_url: str = ""
+    ) -> None:
+        """`tell` is given a line when Redis goes away, when it is back, and when events were
+        trimmed before they were read. With `postgres_url` these come from the archive. Raises its
+        `ServerUnavailable` when that does not answer by then."""
         self._client = connect_redis(redis_url)
+        self._postgres_url = postgres_url
+        self._archive: Database | None = None
         self._wakes = Wakes(connect_redis(redis_url))
         self._tell = tell
         self._wakes.subscribe()
@@ -67,6 +75,13 @@ class Follower:
                 away = True
                 time.sleep(_RETRY_S)
 
+    def close(self) -> None:
+        """Close the connections."""
+        self._wakes.close()
+        self._client.close()
+        if self._archive is not None:
+            self._archive.close()
+
     def _meta(self) -> LogMeta:
         meta = read_meta(self._client)
         if meta is None:
@@ -88,6 +103,34 @@ class Follower:
                 if tenant in (None, key.tenant) and session_id in (None, key.session_id):
                     ranges.append((key, entry.first, entry.end))
             tails = self._log.tails(ranges) if ranges else []
+            if new[0].n > self._next[partition]:
+                self._tell(
+                    f"{new[0].n - self._next[partition]} changes of partition {partition} were "
+                    "trimmed before they could be followed: `turnlog show` shows the sessions"
+                )
             self._next[partition] = new[-1].n + 1
-            for (key, _, _), tail in zip(ranges, tails, strict=True):
+            for (key, first, last), tail in zip(ranges, tails, strict=True):
+                yield from self._trimmed(key, first, last, tail)
                 yield from (Followed(key, event) for event in tail.events)
+
+    def _trimmed(self, key: SessionKey, first: int, last: int, tail: Tail) -> Iterator[Followed]:
+        """The events of a range that are no longer in the stream: the archive has held them since
+        before they were trimmed."""
+        last = min(last, tail.head.base if tail.head else 0)
+        if first <= last and not self._postgres_url:
+            self._tell(
+                f"events {first} to {last} of session {key.field} were trimmed before they could "
+                "be followed: with --postgres-url they come from the archive"
+            )
+            return
+        while first <= last:
+            if self._archive is None:
+                self._archive = connect_postgres(
+                    self._postgres_url, application_name="turnlog tail"
+                )
+            count = min(last - first + 1, _ARCHIVED_AT_ONCE)
+            found = archived_events(self._archive, key, first, count=count)
+            if not found:
+                return
+            yield from (Followed(key, event) for event, _ in found)
+            first = found[-1][0].seq + 1

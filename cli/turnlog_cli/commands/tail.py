@@ -7,7 +7,7 @@ import typer
 from pydantic_core import from_json
 
 from turnlog_cli.follow import Followed, Follower
-from turnlog_cli.options import DataDir, Json, RedisUrl
+from turnlog_cli.options import DataDir, Json, PostgresUrl, RedisUrl
 from turnlog_cli.output import console, one_line, print_json_line, say, styled
 from turnlog_cli.servers import redis_at_least
 from turnlog_schemas import text, times
@@ -32,6 +32,7 @@ def tail(
         ),
     ] = None,
     redis_url: RedisUrl = None,
+    postgres_url: PostgresUrl = None,
     data_dir: DataDir = None,
     as_json: Json = False,
 ) -> None:
@@ -45,9 +46,9 @@ def tail(
     """
     if session is not None and tenant is None:
         tenant = DEFAULT_TENANT
-    urls = redis_at_least(redis_url, None, data_dir)
+    urls = redis_at_least(redis_url, postgres_url, data_dir)
     out = console()
-    follower = Follower(urls.redis_url, tell=say)
+    follower = Follower(urls.redis_url, tell=say, postgres_url=urls.postgres_url)
     say("following from now on; Ctrl-C ends it")
     for found in follower.events(tenant, session):
         if as_json:
