@@ -18,6 +18,7 @@ from turnlog_projector.caching import UNKNOWN, Known, SessionCache
 from turnlog_projector.chains import StreamBroken as StreamBroken
 from turnlog_projector.chains import check_chains, check_tail
 from turnlog_projector.database import Database, scalar
+from turnlog_projector.erasure import Erasures
 from turnlog_projector.folding import (
     Decoded,
     ToFold,
@@ -72,7 +73,10 @@ class Projection:
         self.offsets: dict[int, Offset] = {}
         self.settled: set[SessionKey] = set()
         """Sessions just put right: for what the index says of them, the stream is the truth."""
+        self.erased: set[int] = set()
+        """Partitions in which something was erased that Redis may still hold."""
         self._sessions = SessionCache()
+        self._erasures = Erasures(connection)
         self._behind: list[int] = []
         """Partitions with more to do than a batch takes; each waits for its turn."""
         self._next: list[int] = []
@@ -86,6 +90,7 @@ class Projection:
 
     def reload(self, partitions: Iterable[int]) -> None:
         """Forget what is cached; read the active generation and the offsets of the partitions."""
+        partitions = list(partitions)
         self._sessions.clear()
         self.settled.clear()
         self._behind = []
@@ -94,9 +99,10 @@ class Projection:
             # Offsets first: a flip raises their epochs as it changes `active`. One in between
             # leaves old epochs here, which fail at the first compare-and-set; the other way round,
             # rows would go into the generation that was left.
-            rows = self.connection.execute(statement("load_offsets"), (list(partitions),))
+            rows = self.connection.execute(statement("load_offsets"), (partitions,))
             self.offsets = {row[0]: Offset(*row[1:]) for row in rows}
             generation = scalar(self.connection, "SELECT generation FROM turnlog.active")
+            self._erasures.reload(partitions)
         self.models = ReadModels(self.connection, generation)
 
     def project(self, partitions: Sequence[int]) -> tuple[int, set[int]]:
@@ -118,7 +124,10 @@ class Projection:
         self._behind = [p for p in self._behind if p not in taken] + sorted(reading.more)
         if not reading.ends:
             return 0, more
-        return self._project(reading, more), more
+        try:
+            return self._project(reading, more), more
+        finally:
+            self._sessions.trim()
 
     def _turn(self, partitions: Sequence[int]) -> list[int]:
         """Those that a batch takes: of partitions that are far behind a few at a time, so that the
@@ -176,6 +185,7 @@ class Projection:
                 if not self.catch_up(key):
                     seq = self.archived(key).seq
                     raise StreamBroken(key, f"the stream does not hold seqs {seq + 1} to {upto}")
+            self._sessions.drop(key)
 
     def catch_up(self, key: SessionKey) -> int:
         """Project what the stream of one session holds beyond the archive, whatever the index says;
@@ -259,16 +269,14 @@ class Projection:
         work = SessionWork(key, session, self.models if archived.seq else None)
         if archived.parked_seq is not None:
             decoded = Decoded([], None)
-        elif decoded is None:
-            decoded = decode_all(key, events)
-        if repeats:
-            for event in decoded.events:
-                event.repeat_of = repeats.get(event.seq)
+        elif decoded is None or repeats:
+            decoded = _decode(key, events, repeats)
         return _Ready(key, events, decoded, repeats, work)
 
     def _add(self, batch: Batch, ready: Sequence[_Ready]) -> None:
         """Archive the next events of sessions and fold them; of a parked session nothing is to
         fold."""
+        ready = [self._without_erased(batch, each) for each in ready]
         for key, events, decoded, repeats, work in ready:
             reached = batch.positions.get(key.partition, self.offsets[key.partition].pos)
             for pos, event in enumerate(events, reached + 1):
@@ -284,6 +292,27 @@ class Projection:
         for parked in fold_prefetched(each.to_fold for each in ready):
             batch.parked[parked.key] = parked
             batch.heads[parked.key] = batch.heads[parked.key]._replace(parked_seq=parked.seq)
+
+    def _without_erased(self, batch: Batch, ready: _Ready) -> _Ready:
+        """The events of a session without what they or earlier ones erase. One that is folded
+        afresh as the batch is written is not folded here."""
+        known = self._sessions[ready.key]
+        erasure = self._erasures.find(
+            ready.key,
+            ready.events,
+            ready.decoded,
+            ready.repeats,
+            archived_seq=known.archived.seq,
+            session_erased=known.session is not None and known.session["erased"],
+        )
+        if erasure is None:
+            return ready
+        events = erasure.pass_over(ready.events)
+        batch.erasures.append(erasure)
+        decoded = Decoded([], None)
+        if not erasure.refolds and known.archived.parked_seq is None:
+            decoded = _decode(ready.key, events, ready.repeats)
+        return ready._replace(events=events, decoded=decoded)
 
     def commit(self, batch: Batch) -> None:
         """Write the batch and remember what it made. On `LostPartition` forget what is cached."""
@@ -309,11 +338,16 @@ class Projection:
             logger.warning(
                 "parked session %s at seq %d: %s", parked.key.field, parked.seq, parked.error
             )
-        self._sessions.trim()
+        refolded = [erasure.key for erasure in batch.erasures if erasure.refolds]
+        for key in refolded:
+            self._sessions.drop(key)
+        self.load(refolded)
+        self.erased |= {erasure.key.partition for erasure in batch.erasures}
 
     def forget(self, key: SessionKey) -> None:
         """Drop what is cached of a session, and what was read ahead."""
         self._sessions.drop(key)
+        self._sessions.trim()
         self._ahead = None
 
     def _read_ahead(self, batch: Batch) -> None:
@@ -322,3 +356,11 @@ class Projection:
         # Whatever goes wrong here is met again, where it is dealt with, by the next reading.
         with suppress(AnchorLost, redis.RedisError, OSError):
             self._ahead = self._read({p: offsets[p] for p in self._next})
+
+
+def _decode(key: SessionKey, events: list[StoredEvent], repeats: dict[int, int]) -> Decoded:
+    decoded = decode_all(key, events)
+    if repeats:
+        for event in decoded.events:
+            event.repeat_of = repeats.get(event.seq)
+    return decoded

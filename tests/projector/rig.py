@@ -14,6 +14,7 @@ from truth import check_everything
 from turnlog_projector.audit import audit, settle
 from turnlog_projector.batch import LostPartition
 from turnlog_projector.database import Database, connect_postgres, connect_redis
+from turnlog_projector.erasing import clean
 from turnlog_projector.init import initialise
 from turnlog_projector.log import LogReader, SessionKey
 from turnlog_projector.projection import AnchorLost, Projection, StreamBroken
@@ -78,8 +79,19 @@ class Rig:
         """Project until nothing is left."""
         for _ in range(300):
             if not self.step(projection):
-                return
+                return self.clean(projection)
         raise AssertionError("300 rounds of projection came to no end")
+
+    def clean(self, projection: Projection) -> None:
+        """Take out of Redis what is erased, as a worker does."""
+        for _ in range(20):
+            cleaned = clean(projection.log, projection.connection, range(self.partitions))
+            for key in cleaned.stale:
+                with suppress(LostPartition):
+                    settle(projection, key, "it is to be cleaned of what was erased")
+            if not cleaned.stale and not cleaned.more:
+                return
+        raise AssertionError("20 rounds of cleaning came to no end")
 
     def audit(self, projection: Projection, partition: int, *, move_anchor: bool = False) -> int:
         """A whole audit; how many sessions it put right. Without an anchor nothing is projected

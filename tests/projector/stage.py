@@ -18,7 +18,7 @@ from turnlog_projector.log import LogReader
 from turnlog_projector.projection import Projection
 
 FAULTS = ["none", "none", "none", "before", "after", "cut", "overtaken"]
-_DURABLE = "turnlog.heads, turnlog.archive, turnlog.parked, turnlog.healings"
+_DURABLE = "turnlog.heads, turnlog.archive, turnlog.parked, turnlog.healings, turnlog.erasures"
 
 
 class Crash(Exception):

@@ -1,0 +1,391 @@
+"""What is erased is gone from archive and read models at once, and from Redis after."""
+
+from typing import Any
+
+import pytest
+import redis
+from appending import NewEvent, event, foreign, poison, turn
+from dumping import dump_postgres, dump_redis, holding
+from rig import Rig, dump, patched, restore
+from truth import read_tables
+
+from turnlog_projector import refold
+from turnlog_projector.audit import settle
+from turnlog_projector.erasing import clean
+from turnlog_projector.parking import list_parked, retry
+from turnlog_projector.projection import Projection
+
+pytestmark = pytest.mark.integration
+
+SECRET = "hunter2"
+
+
+def everything(turn_id: str, text: str = SECRET) -> list[NewEvent]:
+    """Events of every type that tell of a turn, with a text in every field for one."""
+    whole: dict[str, Any] = {
+        "turn_id": turn_id,
+        "role": "assistant",
+        "content": [{"type": "text", "text": text}],
+        "name": text,
+        "tool_calls": [{"arguments": text}],
+        "tool_call_id": text,
+        "artifacts": [{"id": text, "url": text, "name": text}],
+        "metadata": {text: text},
+        "more": text,
+    }
+    actor = {"kind": "user", "id": text, "name": text}
+    return [
+        event("turn.started", {"turn_id": turn_id, "role": "user", "name": text}, actor=actor),
+        event("turn.interrupted", {**whole, "reason": text}, actor=actor),
+        event("turn.completed", whole, actor=actor),
+        event("turn.edited", {"turn_id": turn_id, "content": text, "reason": text}, actor=actor),
+        event("turn.annotated", {"turn_id": turn_id, "kind": "comment", "value": text, "by": text}),
+        foreign("turn.sung", {"turn_id": turn_id, "verse": text}),
+        event("turn.retracted", {"turn_id": turn_id, "reason": text}),
+    ]
+
+
+def left(rig: Rig, text: str = SECRET) -> list[str]:
+    """Where a text still stands."""
+    return holding(dump_postgres(rig.connection), text) + holding(dump_redis(rig.client), text)
+
+
+def erase(turn_id: str) -> NewEvent:
+    return event("turn.erased", {"turn_id": turn_id})
+
+
+def live(rig: Rig, table: str) -> list[tuple[Any, ...]]:
+    row = rig.connection.execute("SELECT generation FROM turnlog.active").fetchone()
+    assert row is not None
+    return read_tables(rig.connection, row[0])[table]
+
+
+def start(rig: Rig, session_id: str, text: str = SECRET) -> None:
+    """A session with a text in every field for one."""
+    data = {"user_id": text, "project": text, "title": text, "metadata": {text: text}}
+    actor = {"kind": "user", "id": text, "name": text}
+    rig.writer.append(session_id, event("session.started", data, actor=actor), owner=text)
+    rig.client.xadd(rig.writer.keys(session_id).live, {"delta": text})
+
+
+@pytest.mark.parametrize("at_once", [True, False])
+def test_an_erased_session_leaves_a_tombstone(rig: Rig, at_once: bool) -> None:
+    projection = rig.projection()
+    start(rig, "s0")
+    start(rig, "other", "kept")
+    rig.writer.append("s0", *everything("t1"), turn("t2", SECRET))
+    if not at_once:
+        rig.drain(projection)
+    actor = {"kind": "user", "id": SECRET, "name": SECRET}
+    rig.writer.append("s0", event("session.erased", actor=actor))
+    rig.drain(projection)
+    rig.check()
+    assert left(rig) == []
+    assert left(rig, "kept")
+    keys = rig.writer.keys("s0")
+    assert not rig.client.exists(keys.stream, keys.ids, keys.live)
+    assert rig.client.hget(keys.heads, keys.field).endswith(b" sec ")  # pyright: ignore[reportOptionalMemberAccess, reportAttributeAccessIssue, reportUnknownMemberType]
+    with pytest.raises(redis.ResponseError, match="ERASED"):
+        rig.writer.append("s0", turn("t9"))
+    [tombstone] = [row for row in live(rig, "sessions") if row[1] == "s0"]
+    assert tombstone[12] == 10
+
+
+@pytest.mark.parametrize("at_once", [True, False])
+@pytest.mark.parametrize("chunk", [1, 3, 2000])
+def test_an_erased_turn_leaves_stubs(rig: Rig, at_once: bool, chunk: int) -> None:
+    projection = rig.projection()
+    rig.writer.append("s0", turn("t0", "kept"), *everything("t1"), turn("t2", parent_turn_id="t1"))
+    rig.client.xadd(rig.writer.keys("s0").live, {"delta": SECRET})
+    if not at_once:
+        rig.drain(projection)
+    rig.writer.append("s0", erase("t1"))
+    with patched(refold, "CHUNK_EVENTS", chunk):
+        rig.drain(projection)
+    rig.check()
+    assert left(rig) == []
+    assert left(rig, "kept")
+    statuses = {row[2]: row[6] for row in live(rig, "turns")}
+    assert statuses == {"t0": "complete", "t1": "retracted", "t2": "complete"}
+
+
+def test_a_session_goes_on_after_an_erasure(rig: Rig) -> None:
+    projection = rig.projection()
+    rig.writer.append("s0", turn("t0"), turn("t1", SECRET), turn("t2"))
+    rig.drain(projection)
+    rig.writer.append("s0", erase("t1"))
+    rig.drain(projection)
+    rig.writer.append("s0", turn("t3"), turn("t4", parent_turn_id="t1"))
+    rig.drain(projection)
+    rig.check()
+    assert rig.audit_all(projection) == 0
+
+
+def test_what_is_appended_while_redis_is_cleaned_stays(rig: Rig) -> None:
+    projection = rig.projection()
+    rig.writer.append("s0", turn("t0"), turn("t1", SECRET))
+    rig.writer.append("s0", erase("t1"))
+    while rig.step(projection):
+        pass
+    rig.writer.append("s0", turn("t2"))
+    rig.clean(projection)
+    rig.drain(projection)
+    rig.check()
+    assert left(rig) == []
+    assert [row[2] for row in live(rig, "turns")] == ["t0", "t1", "t2"]
+
+
+@pytest.mark.parametrize("known", [True, False])
+@pytest.mark.parametrize("late", range(7))
+def test_what_tells_of_a_turn_after_its_erasure_keeps_no_text(
+    rig: Rig, known: bool, late: int
+) -> None:
+    projection = rig.projection()
+    rig.writer.append("s0", *([turn("t1", SECRET)] if known else []), erase("t1"), turn("t2"))
+    rig.drain(projection)
+    rig.writer.append("s0", everything("t1")[late])
+    rig.drain(projection)
+    rig.check()
+    assert left(rig) == []
+
+
+def test_a_new_worker_knows_what_was_erased(rig: Rig) -> None:
+    first = rig.projection()
+    rig.writer.append("s0", turn("t1", SECRET), erase("t1"))
+    rig.drain(first)
+    rig.writer.append("s0", *everything("t1"))
+    rig.drain(rig.projection())
+    rig.check()
+    assert left(rig) == []
+
+
+def test_two_workers_that_erase_know_of_each_other(rig: Rig) -> None:
+    first, second = rig.projection(), rig.projection()
+    rig.writer.append("s0", turn("t1", SECRET), turn("t2", SECRET))
+    rig.drain(first)
+    rig.writer.append("s0", erase("t1"))
+    rig.drain(second)
+    rig.writer.append("s0", *everything("t1"), erase("t2"))
+    rig.drain(first)
+    rig.check()
+    assert left(rig) == []
+
+
+def test_an_erasure_reaches_into_a_parked_session(rig: Rig) -> None:
+    projection = rig.projection()
+    rig.writer.append("s0", turn("t0", "kept"), turn("t1", SECRET), poison(b'{"t9": "poison'))
+    rig.drain(projection)
+    rig.writer.append("s0", turn("t2", SECRET), erase("t1"), erase("t2"))
+    rig.drain(projection)
+    rig.check()
+    assert left(rig) == []
+    assert [parked.seq for parked in list_parked(rig.connection)] == [3]
+    rig.writer.append("s0", turn("t2", SECRET))
+    rig.drain(projection)
+    rig.check()
+    assert left(rig) == []
+    rig.writer.append("s0", erase("t9"))
+    rig.drain(projection)
+    rig.check()
+    assert list_parked(rig.connection) == []
+    assert left(rig, "poison") == []
+
+
+def test_erasing_a_parked_session_ends_its_waiting(rig: Rig) -> None:
+    projection = rig.projection()
+    start(rig, "s0")
+    rig.writer.append("s0", poison(SECRET.encode()), turn("t1", SECRET))
+    rig.drain(projection)
+    rig.writer.append("s0", event("session.erased"))
+    rig.drain(projection)
+    rig.check()
+    assert left(rig) == []
+    assert list_parked(rig.connection) == []
+
+
+def test_a_skipped_event_loses_its_text_too(rig: Rig) -> None:
+    projection = rig.projection()
+    rig.writer.append("s0", turn("t1"), poison(b"t1 hunter2"), turn("t2"))
+    rig.drain(projection)
+    retry(rig.projection(), "default", "s0", skip=True)
+    rig.writer.append("s0", erase("t1"))
+    rig.drain(projection)
+    rig.check()
+    assert left(rig) == []
+
+
+def test_a_repeat_loses_its_text_too(rig: Rig) -> None:
+    """One that came after the log had forgotten its id; its bytes are those of another turn."""
+    projection = rig.projection()
+    rig.writer.append("s0", turn("t0", event_id="e0"), turn("t2"))
+    rig.drain(projection)
+    keys = rig.writer.keys("s0")
+    rig.client.xtrim(keys.stream, minid="2-0", approximate=False)
+    rig.client.hdel(keys.ids, "e0")
+    head = rig.client.hget(keys.heads, keys.field)
+    assert head is not None
+    rig.client.hset(keys.heads, keys.field, head.replace(b"2 0 ", b"2 1 ", 1))  # pyright: ignore
+    rig.writer.append("s0", turn("t1", SECRET, event_id="e0"))
+    rig.drain(projection)
+    rig.writer.append("s0", erase("t1"))
+    rig.drain(projection)
+    rig.check()
+    assert left(rig) == []
+
+
+def test_a_title_made_from_an_erased_turn_goes_and_one_by_a_person_stays(rig: Rig) -> None:
+    projection = rig.projection()
+    rig.writer.append("s0", turn("t1", SECRET), event("session.updated", {"title": "Mine"}))
+    rig.writer.append("s1", turn("t1", SECRET), turn("t2", "Next"))
+    rig.drain(projection)
+    for session_id in ("s0", "s1"):
+        rig.writer.append(session_id, erase("t1"))
+    rig.drain(projection)
+    rig.check()
+    assert left(rig) == []
+    assert {row[1]: row[4] for row in live(rig, "sessions")} == {"s0": "Mine", "s1": "Next"}
+    assert [(row[1], row[2]) for row in live(rig, "titles")] == [("s0", 2), ("s1", 2)]
+
+
+def test_erasing_twice_changes_nothing_more(rig: Rig) -> None:
+    projection = rig.projection()
+    rig.writer.append("s0", turn("t1", SECRET), erase("t1"))
+    rig.drain(projection)
+    rig.writer.append("s0", erase("t1"))
+    rig.drain(projection)
+    rig.check()
+    assert rig.count("erasures") == 1
+    rig.writer.append("s0", event("session.erased"))
+    rig.drain(projection)
+    rig.check()
+    row = rig.connection.execute("SELECT turn_id, seq, events FROM turnlog.erasures").fetchall()
+    assert row == [("", 4, 3)]
+
+
+def test_a_lost_batch_erases_nothing_and_is_done_again(rig: Rig) -> None:
+    first, second = rig.projection(), rig.projection()
+    rig.writer.append("s0", turn("t1", SECRET), turn("t2"))
+    rig.drain(first)
+    rig.drain(second)
+    rig.writer.append("s0", erase("t1"))
+    rig.connection.execute("UPDATE turnlog.offsets SET epoch = epoch + 1")
+    rig.drain(first)
+    rig.check()
+    assert left(rig) == []
+
+
+# Redis
+
+
+def test_cleaning_goes_on_where_it_broke_off(rig: Rig) -> None:
+    projection = rig.projection()
+    for session_id in ("s0", "s1", "s2"):
+        start(rig, session_id)
+        rig.writer.append(session_id, event("session.erased"))
+    while rig.step(projection):
+        pass
+    assert holding(dump_postgres(rig.connection), SECRET) == []
+    assert holding(dump_redis(rig.client), SECRET) != []
+    other = rig.projection()
+    rig.discard(projection)
+    rig.clean(other)
+    rig.check()
+    assert left(rig) == []
+
+
+def older_redis(rig: Rig, projection: Projection) -> None:
+    """Redis as it was before it was cleaned; everything else is done."""
+    start(rig, "s0")
+    rig.writer.append("s0", *everything("t1"), turn("t2", SECRET))
+    rig.writer.append("s1", turn("t0", "kept"), *everything("t1"))
+    rig.drain(projection)
+    copy = dump(rig.client)
+    erased = [event("session.erased"), erase("t1")]
+    for session_id, erasing in zip(("s0", "s1"), erased, strict=True):
+        rig.writer.append(session_id, erasing)
+    while rig.step(projection):
+        pass
+    with_events = dump(rig.client)
+    rig.clean(projection)
+    assert left(rig) == []
+    rig.client.set("test:before", 0)
+    rig.copies = (copy, with_events)  # pyright: ignore[reportAttributeAccessIssue]
+
+
+@pytest.mark.parametrize("with_events", [False, True])
+@pytest.mark.parametrize("appended", [False, True])
+def test_an_older_redis_that_brings_the_text_back_is_cleaned_again(
+    rig: Rig, with_events: bool, appended: bool
+) -> None:
+    projection = rig.projection()
+    older_redis(rig, projection)
+    restore(rig.client, rig.copies[with_events])  # pyright: ignore
+    if appended:
+        rig.writer.append("s1", turn("t5"))
+        if not with_events:
+            rig.writer.append("s0", turn("t5", "too late"))
+    rig.audit_all(projection)
+    rig.check()
+    assert left(rig) == []
+    assert left(rig, "too late") == []
+    with pytest.raises(redis.ResponseError, match="ERASED"):
+        rig.writer.append("s0", turn("t9"))
+
+
+def test_an_erased_session_that_redis_lost_is_refused_again_once_healed(rig: Rig) -> None:
+    projection = rig.projection()
+    start(rig, "s0")
+    rig.writer.append("s0", event("session.erased"))
+    rig.drain(projection)
+    keys = rig.writer.keys("s0")
+    rig.client.hdel(keys.heads, keys.field)
+    rig.writer.append("s0", turn("t1", SECRET), owner=SECRET)
+    settle(projection, rig.key("s0"), "a test says so")
+    rig.drain(projection)
+    rig.check()
+    assert left(rig) == []
+    with pytest.raises(redis.ResponseError, match="ERASED"):
+        rig.writer.append("s0", turn("t2"))
+    assert rig.audit_all(projection) == 0
+
+
+def test_a_healed_stream_holds_the_stubs(rig: Rig) -> None:
+    projection = rig.projection()
+    rig.writer.append("s0", turn("t0"), *everything("t1"), erase("t1"), turn("t2"))
+    rig.drain(projection)
+    rig.client.delete(rig.writer.keys("s0").stream)
+    settle(projection, rig.key("s0"), "a test says so")
+    rig.drain(projection)
+    rig.check()
+    assert left(rig) == []
+
+
+def test_a_trimmed_session_is_erased_as_well(rig: Rig) -> None:
+    projection = rig.projection()
+    rig.writer.append("s0", turn("t0"), turn("t1", SECRET), turn("t2"))
+    rig.drain(projection)
+    keys = rig.writer.keys("s0")
+    rig.client.delete(keys.stream, keys.ids)
+    head = rig.client.hget(keys.heads, keys.field)
+    assert head is not None
+    rig.client.hset(keys.heads, keys.field, head.replace(b"3 0 ", b"3 3 ", 1))  # pyright: ignore
+    rig.writer.append("s0", erase("t1"))
+    rig.drain(projection)
+    rig.check()
+    assert left(rig) == []
+    rig.writer.append("s0", event("session.erased"))
+    rig.drain(projection)
+    rig.check()
+
+
+def test_cleaning_waits_until_a_broken_stream_is_healed(rig: Rig) -> None:
+    projection = rig.projection()
+    rig.writer.append("s0", turn("t0"), turn("t1", SECRET), erase("t1"))
+    while rig.step(projection):
+        pass
+    rig.client.xdel(rig.writer.keys("s0").stream, "1-0")
+    cleaned = clean(projection.log, projection.connection, range(4))
+    assert cleaned.stale == [rig.key("s0")]
+    rig.clean(projection)
+    rig.check()
+    assert left(rig) == []
