@@ -9,6 +9,7 @@ import jwt
 from turnlog_api.problems import Problem
 from turnlog_api.scope import Scope
 from turnlog_api.settings import ApiSettings
+from turnlog_producers.head import Head
 from turnlog_schemas.errors import InvalidEvent
 from turnlog_schemas.ids import DEFAULT_TENANT, MAX_TEXT_ID, check_id
 
@@ -38,6 +39,12 @@ class Caller(NamedTuple):
     def trusted(self) -> bool:
         """Acts for any user of the tenant."""
         return SERVICE in self.scopes or ADMIN in self.scopes
+
+    def may_own(self, head: Head | None) -> bool:
+        """Whether a session that is not projected yet may turn out to be the caller's."""
+        if head is None or head.erased:
+            return False
+        return self.user_id is None or head.owner == self.user_id
 
     def actor(self) -> dict[str, Any] | None:
         """Who the log says has caused an event, unless a trusted caller says otherwise."""

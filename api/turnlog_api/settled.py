@@ -30,7 +30,7 @@ async def settled(
     head = await head_of(asked)
     wanted = params.min_seq
     if wanted is not None and (answer is None or answer.seq < wanted):
-        if answer is None and not may_own(caller, head):
+        if answer is None and not caller.may_own(head):
             raise no_session()
         if head is not None and head.seq < wanted:
             raise Problem(
@@ -56,10 +56,3 @@ async def _wait(
             "again, or with consistency=strong",
         )
     return await plain()
-
-
-def may_own(caller: Caller, head: Head | None) -> bool:
-    """Whether a session that is not projected yet may turn out to be the caller's."""
-    if head is None or head.erased:
-        return False
-    return caller.user_id is None or head.owner == caller.user_id

@@ -25,7 +25,6 @@ from turnlog_api.queries import Window, session, turn_known
 from turnlog_api.reading import Reader
 from turnlog_api.replies import written
 from turnlog_api.settings import ApiSettings
-from turnlog_api.settled import may_own
 from turnlog_api.strong import StrongReads
 from turnlog_api.waiting import Waits, projected
 from turnlog_producers import AsyncTurnLog
@@ -184,7 +183,7 @@ class Writer:
         try:
             seq, status = await self._reader.fetch(question)
             head = await head_of(asked)
-            if seq == 0 and not may_own(caller, head):
+            if seq == 0 and not caller.may_own(head):
                 raise no_session()
             if status is None and head is not None and seq < head.seq:
                 await self._waits.projected(
