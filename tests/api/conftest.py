@@ -8,6 +8,7 @@ import httpx
 import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
+sys.path.append(str(Path(__file__).parents[1] / "projector"))  # for `histories`
 
 from served import Stage, Users, serving
 

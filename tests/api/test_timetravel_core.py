@@ -1,0 +1,146 @@
+"""Whatever a log holds, each of its moments, taken from timeline and log, is what the pure fold of
+the events so far makes of it."""
+
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+import pytest
+from appending import NewEvent
+from histories import EVENTS
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from pydantic_core import from_json
+
+from turnlog_api import moments, timeline, walking
+from turnlog_api.logsteps import Decoder, LogEvent, Span, Unfoldable, Wanted, run
+from turnlog_api.queries import Window
+from turnlog_api.timeline import Timeline
+from turnlog_projector.log import SessionKey, StoredEvent
+from turnlog_schemas.errors import InvalidEvent
+from turnlog_schemas.fold import fold
+from turnlog_schemas.rows import MemoryRows, Session, Turn, history
+
+KEY = SessionKey(0, "default", "s")
+SLOW = settings(deadline=None, derandomize=True)
+
+
+class Log:
+    """A log in memory, that answers in chunks of any size."""
+
+    def __init__(self, events: list[NewEvent], *, chunk: int = 500) -> None:
+        self.events: list[LogEvent] = []
+        self.chunk = chunk
+        self.asked = 0
+        known: dict[str, int] = {}
+        for seq, each in enumerate(events, 1):
+            stored = StoredEvent(seq, each.event_id, 1_600_000_000_000 + seq, each.raw)
+            self.events.append(LogEvent(stored, known.get(each.event_id)))
+            known.setdefault(each.event_id, seq)
+
+    def __call__(self, wanted: Wanted) -> list[LogEvent]:
+        self.asked += 1
+        if isinstance(wanted, Span):
+            return self.events[wanted.first - 1 : wanted.last][: self.chunk]
+        return [self.events[seq - 1] for seq in wanted.seqs[: self.chunk]]
+
+
+class Moment(NamedTuple):
+    """What the events so far fold to."""
+
+    session: Session
+    rows: MemoryRows
+
+
+def truth(log: Log, decoder: Decoder) -> Iterator[Moment]:
+    """Every moment, up to the first event that cannot be decoded."""
+    session: Session | None = None
+    rows = MemoryRows()
+    for each in log.events:
+        try:
+            decoded = decoder.decode(each)
+        except InvalidEvent:
+            return
+        changes = fold(session, rows, decoded)
+        session = changes.session
+        rows.apply(changes)
+        yield Moment(session, rows)
+
+
+def page(line: Timeline, log: Log, decoder: Decoder, at: int, window: Window) -> Any:
+    """Session and turns of a moment, as the API would answer them."""
+    session = run(moments.moment(line, decoder, at), log)
+    found = run(moments.turns_page(line, decoder, session, window), log)
+    return session, from_json(b"[" + found.items + b"]"), found
+
+
+def check(line: Timeline, log: Log, decoder: Decoder, at: int, true: Moment, limit: int) -> None:
+    """One moment in full, in both directions, and each of its branches."""
+    expected = plain(history(true.rows, true.session))
+    for descending in (False, True):
+        window = Window(limit=1000, descending=descending)
+        session, items, found = page(line, log, decoder, at, window)
+        assert session == true.session
+        assert items == (expected[::-1] if descending else expected)
+        assert found.last_seq is None
+        assert found.total_count == len(expected) or session["branches"] <= 1
+    _, items, found = page(line, log, decoder, at, Window(limit=limit))
+    assert items == expected[:limit]
+    assert found.last_seq == (expected[limit - 1]["seq"] if len(expected) > limit else None)
+    _, items, _ = page(line, log, decoder, at, Window(limit=1000, after=3, before=9))
+    assert items == [each for each in expected if 3 < each["seq"] < 9]
+    stubs = Window(limit=1000, retracted=True)
+    _, items, _ = page(line, log, decoder, at, stubs)
+    if true.session["branches"] == 1:
+        turns = plain(true.rows.turns.values())
+        assert items == [each for each in turns if each["seq"] > true.session["floor"]]
+    for branch_id in {*true.rows.branches, "main", "b007"}:
+        _, items, found = page(line, log, decoder, at, Window(limit=1000, branch=branch_id))
+        assert found.branch_found == (branch_id in true.rows.branches)
+        if found.branch_found:
+            chosen: Session = {**true.session, "branch_id": branch_id}
+            assert items == plain(history(true.rows, chosen))
+            assert found.total_count == len(items)
+
+
+def plain(turns: Any) -> list[dict[str, Any]]:
+    """Turns as JSON gives them back."""
+    from pydantic_core import to_json
+
+    return from_json(to_json(list[Turn](turns)))
+
+
+@settings(SLOW, max_examples=60)
+@given(
+    events=st.lists(EVENTS, min_size=6, max_size=30),
+    chunk=st.sampled_from([1, 3, 500]),
+    marks=st.sampled_from([1, 2, 7, 500]),
+    kept=st.sampled_from([1, 2, 2000]),
+    steps=st.lists(st.integers(1, 25), min_size=1, max_size=4),
+    skips=st.frozensets(st.integers(1, 25), max_size=3),
+)
+def test_every_moment_is_the_fold_of_the_events_so_far(
+    events: list[NewEvent],
+    chunk: int,
+    marks: int,
+    kept: int,
+    steps: list[int],
+    skips: frozenset[int],
+) -> None:
+    log, decoder = Log(events, chunk=chunk), Decoder(KEY, skips)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(walking, "_KEPT_TURNS", kept)
+        patch.setattr(timeline, "MAX_MARKS", 4)
+        patch.setattr(timeline, "_FRESH_IDS", kept)
+        line = Timeline(every=marks)
+        for upto in [*sorted(steps), len(events)]:
+            if upto <= len(events):
+                line = run(moments.extend(line, decoder, upto), log)
+        known = 0
+        for at, true in enumerate(truth(log, decoder), 1):
+            check(line, log, decoder, at, true, limit=2)
+            known = at
+        assert line.upto == known
+        if known < len(events):
+            with pytest.raises(Unfoldable) as stopped:
+                run(moments.moment(line, decoder, len(events)), log)
+            assert stopped.value.seq == known + 1
