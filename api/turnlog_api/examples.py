@@ -57,6 +57,18 @@ TURN_PAGE: dict[str, Any] = {
     "has_more": True,
     "total_count": 2,
 }
+PROJECT_PAGE: dict[str, Any] = {
+    "items": [
+        {
+            "project": "sales",
+            "session_count": 12,
+            "turn_count": 164,
+            "updated_at": "2026-01-31T12:00:02.481000Z",
+        }
+    ],
+    "next_cursor": None,
+    "has_more": False,
+}
 SESSION_IN: dict[str, Any] = {
     "session_id": "s-42",
     "project": "sales",

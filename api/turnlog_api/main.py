@@ -18,7 +18,7 @@ from turnlog_api.docs import describe
 from turnlog_api.faults import as_problem
 from turnlog_api.gate import Gate
 from turnlog_api.problems import Problem
-from turnlog_api.routes import sessions, status, turn_changes, turns
+from turnlog_api.routes import projects, sessions, status, turn_changes, turns
 from turnlog_api.service import Service
 from turnlog_api.settings import ApiSettings, check
 from turnlog_schemas.errors import TurnlogError
@@ -57,6 +57,7 @@ def create_app(settings: ApiSettings) -> FastAPI:
         turns.router,
         sessions.router,
         turn_changes.router,
+        projects.router,
         status.router,
     ):  # the busiest first
         app.include_router(router)

@@ -100,6 +100,19 @@ class TurnPage(_Page):
     total_count: Annotated[int, Field(description="Visible turns of the branch, on all pages.")]
 
 
+class Project(_Shown):
+    """A project; null: the sessions without one. `updated_at` is that of its newest session."""
+
+    project: str | None
+    session_count: int
+    turn_count: Annotated[int, Field(description="Visible turns of all its sessions.")]
+    updated_at: Moment
+
+
+class ProjectPage(_Page):
+    items: list[Project]
+
+
 class Written(_Shown):
     """What a write has done. `repeat`: an earlier request with this Idempotency-Key had done it."""
 

@@ -90,6 +90,13 @@ class SessionsParams(Params):
     until: Annotated[Time | None, Field(description="Updated before this time.")] = None
 
 
+class ProjectsParams(Params):
+    limit: Limit = 100
+    cursor: CursorText = None
+    user_id: Annotated[TextId | None, Field(description="Of the sessions of this user.")] = None
+    archived: bool | None = None
+
+
 class WriteParams(Params):
     ack: Annotated[
         Literal["accepted", "projected"],

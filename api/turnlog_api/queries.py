@@ -30,12 +30,14 @@ MOVED = (psycopg.errors.UndefinedTable, psycopg.errors.InvalidSchemaName)
 
 class Query(NamedTuple, Generic[T]):
     """A statement of sql/, with its parts and parameters, and what its rows mean. There is always
-    one; its first column is the generation that was active."""
+    one; its first column is the generation that was active. Without a scope Postgres shows it
+    nothing that belongs to a tenant."""
 
     name: str
     parts: frozenset[str]
     params: Mapping[str, Any]
     read: Callable[[Rows], T]
+    scope: Scope | None = None
 
 
 class SessionAnswer(NamedTuple):
@@ -99,7 +101,7 @@ def session(scope: Scope, session_id: str) -> Query[SessionAnswer | None]:
             return None
         return SessionAnswer(seq, event_id, body)
 
-    return Query("session", _parts(scope), _params(scope, session_id=session_id), read)
+    return Query("session", _parts(scope), _params(scope, session_id=session_id), read, scope)
 
 
 def turn_known(scope: Scope, session_id: str, turn_id: str) -> Query[tuple[int, str | None]]:
@@ -110,7 +112,7 @@ def turn_known(scope: Scope, session_id: str, turn_id: str) -> Query[tuple[int, 
         return rows.number(0, 1) or 0, rows.text(0, 2)
 
     params = _params(scope, session_id=session_id, turn_id=turn_id)
-    return Query("turn_known", _parts(scope), params, read)
+    return Query("turn_known", _parts(scope), params, read, scope)
 
 
 def sessions_page(
@@ -137,7 +139,7 @@ def sessions_page(
             following = (times.normalise(cast(str, updated_at)), cast(str, session_id))
         return SessionsPage(rows.joined(3, limit=limit), following)
 
-    return Query("sessions_page", parts, _params(scope, limit=Int8(limit), **given), read)
+    return Query("sessions_page", parts, _params(scope, limit=Int8(limit), **given), read, scope)
 
 
 def turns_page(scope: Scope, session_id: str, window: Window) -> Query["TurnsPage | None"]:
@@ -158,7 +160,7 @@ def turns_page(scope: Scope, session_id: str, window: Window) -> Query["TurnsPag
     if window.branch is not None:
         return branch_page(scope, session_id, window)
     params = _window(scope, session_id, window)
-    return Query("turns_page", _window_parts(scope, window), params, read)
+    return Query("turns_page", _window_parts(scope, window), params, read, scope)
 
 
 def branch_page(scope: Scope, session_id: str, window: Window) -> Query["TurnsPage | None"]:
@@ -178,7 +180,18 @@ def branch_page(scope: Scope, session_id: str, window: Window) -> Query["TurnsPa
     params = _window(scope, session_id, window)
     if window.branch is not None:
         params["branch"] = window.branch
-    return Query("turns_page_branch", parts, params, read)
+    return Query("turns_page_branch", parts, params, read, scope)
+
+
+def scoped(
+    name: str,
+    scope: Scope,
+    parts: frozenset[str],
+    read: Callable[[Rows], T],
+    **params: Any,
+) -> Query[T]:
+    """A question about what the caller may read, whose statement includes seen.sql."""
+    return Query(name, _parts(scope) | parts, _params(scope, **params), read, scope)
 
 
 class HasBranches(Exception):
