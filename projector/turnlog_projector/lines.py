@@ -1,6 +1,7 @@
 """Rows of read models as lines of COPY's text format, byte for byte as Postgres writes them with
 `SETTINGS`: what is copied in, what is compared, and what a digest is made from."""
 
+import re
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
@@ -49,6 +50,8 @@ _TIMES = {
     for table, (columns, _) in TABLES.items()
 }
 _NEEDS_ESCAPE = {8: "\\b", 9: "\\t", 10: "\\n", 11: "\\v", 12: "\\f", 13: "\\r", 92: "\\\\"}
+_SPECIAL = re.compile(rb"[\x08\x0a-\x0d\\]")
+_SPECIAL_OR_TAB = re.compile(rb"[\x08-\x0d\\]")
 _ESCAPED = {value: chr(code) for code, value in _NEEDS_ESCAPE.items()}
 
 
@@ -88,6 +91,26 @@ def turn_lines(tenant: str, session_id: str, turns: Iterable[Turn]) -> bytes:
     return b"".join(lines)
 
 
+def stored_line(session: bytes, values: list[bytes | None]) -> bytes:
+    """A row as Postgres sends its columns in text format, behind `session_start`."""
+    escaped = [b"\\N" if value is None else _bytes(value) for value in values]
+    return session + b"\t".join(escaped) + b"\n"
+
+
+def stored_turn(session: bytes, values: list[Any]) -> bytes:
+    """The same for a turn, of which there are many: nothing but the ready JSON, the last of its
+    columns, can hold what has to be escaped, unless somebody has tampered with it."""
+    start, body = b"\t".join(values[:-1]), values[-1]
+    if _SPECIAL.search(start) or start.count(b"\t") != len(values) - 2 or b"\n" in body:
+        return stored_line(session, values)
+    return b"%b%b\t%b\n" % (session, start, body.replace(b"\\", b"\\\\"))
+
+
+def session_start(tenant: str, session_id: str) -> bytes:
+    """What the lines of a session begin with."""
+    return f"{_text(tenant)}\t{_text(session_id)}\t".encode()
+
+
 def fields(line: bytes) -> list[str | None]:
     """The columns of a line (without its newline), as text; NULL is None."""
     return [None if each == "\\N" else _plain(each) for each in line.decode().split("\t")]
@@ -99,6 +122,10 @@ def _line(table: str, row: Row) -> bytes:
         _time(value) if place in times else _column(value) for place, value in enumerate(row)
     ]
     return ("\t".join(columns) + "\n").encode()
+
+
+def _bytes(value: bytes) -> bytes:
+    return _text(value.decode()).encode() if _SPECIAL_OR_TAB.search(value) else value
 
 
 def _column(value: Any) -> str:

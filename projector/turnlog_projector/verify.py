@@ -9,7 +9,7 @@ holds no others, and that offsets and the list of parked sessions agree.
 """
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Any, NamedTuple
 
 from turnlog_projector.crew import crew_size, share
@@ -22,7 +22,7 @@ from turnlog_projector.sqlfiles import statement
 from turnlog_projector.verify_differences import Difference
 from turnlog_projector.verify_sessions import Checked
 from turnlog_projector.verify_tables import check_offsets, check_parked, stray_sessions
-from turnlog_projector.verify_tasks import Job, verify_partition, verify_sessions
+from turnlog_projector.verify_tasks import Job, digest_partition, verify_partition, verify_sessions
 from turnlog_schemas.ids import partition_of
 
 _TASK_SESSIONS = 500
@@ -121,6 +121,18 @@ class Verification:
         for difference in (*check_offsets(connection), *check_parked(connection)):
             self._found(difference)
         self._run(verify_sessions, [(self._job, strays)], 0)
+
+    def digest_all(
+        self,
+        connection: Database,
+        *,
+        processes: int | None,
+        left_out: Collection[SessionKey] = frozenset(),
+    ) -> None:
+        """Only the digest of what the generation holds, some sessions left out."""
+        self._total = scalar(connection, "SELECT sum(pos)::bigint FROM turnlog.offsets") or 0
+        calls = [(self._job, p, frozenset(left_out)) for p in range(self._job.partitions)]
+        self._run(digest_partition, calls, crew_size(self._total, processes))
 
     def check_sessions(self, keys: Sequence[SessionKey], *, processes: int | None) -> None:
         """Some sessions."""

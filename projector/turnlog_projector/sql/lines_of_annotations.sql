@@ -1,9 +1,7 @@
--- The rows of some sessions, one array each of tenant and session_id, in that order; each line begins
--- with the place of its session there, from 1 on.
-COPY (
-    SELECT
-        key.place, r.tenant, r.session_id, r.turn_id, r.seq, r.kind, r.body
-    FROM unnest(%s::text[], %s::text[]) WITH ORDINALITY AS key (tenant, session_id, place)
-    JOIN {g}.annotations AS r ON r.tenant = key.tenant AND r.session_id = key.session_id
-    ORDER BY key.place, r.turn_id, r.seq
-) TO STDOUT
+-- The rows of some sessions, one array each of tenant and session_id; each with the place of its
+-- session there, from 1 on, instead of these two.
+SELECT
+    key.place, r.turn_id, r.seq, r.kind, r.body
+FROM unnest(%s::text[], %s::text[]) WITH ORDINALITY AS key (tenant, session_id, place)
+JOIN {g}.annotations AS r ON r.tenant = key.tenant AND r.session_id = key.session_id
+ORDER BY key.place, r.turn_id, r.seq

@@ -1,9 +1,7 @@
--- The rows of some sessions, one array each of tenant and session_id, in that order; each line begins
--- with the place of its session there, from 1 on.
-COPY (
-    SELECT
-        key.place, r.tenant, r.session_id, r.branch_id, r.first_seq, r.body
-    FROM unnest(%s::text[], %s::text[]) WITH ORDINALITY AS key (tenant, session_id, place)
-    JOIN {g}.branches AS r ON r.tenant = key.tenant AND r.session_id = key.session_id
-    ORDER BY key.place, r.branch_id
-) TO STDOUT
+-- The rows of some sessions, one array each of tenant and session_id; each with the place of its
+-- session there, from 1 on, instead of these two.
+SELECT
+    key.place, r.branch_id, r.first_seq, r.body
+FROM unnest(%s::text[], %s::text[]) WITH ORDINALITY AS key (tenant, session_id, place)
+JOIN {g}.branches AS r ON r.tenant = key.tenant AND r.session_id = key.session_id
+ORDER BY key.place, r.branch_id
