@@ -11,6 +11,8 @@ from contextlib import suppress
 
 from turnlog_producers.head import Head
 from turnlog_projector.batch import Archived, Batch, Offset
+from turnlog_projector.erasing import look_again
+from turnlog_projector.erasure_lost import take_tombstone
 from turnlog_projector.errors import Quarantined
 from turnlog_projector.heal import heal
 from turnlog_projector.log import SessionKey
@@ -48,6 +50,10 @@ def audit(projection: Projection, partition: int, *, move_anchor: bool) -> Itera
         while noted is not None and projection.offsets[partition].n < noted.n:
             yield 0
         yield _check_behind(projection, behind)
+    for keys in look_again(projection.log, projection.connection, partition):
+        if keys:
+            projection.erased.add(partition)
+        yield len(keys)
     if move_anchor:
         old = projection.offsets[partition]
         new = Offset(0, "", "", old.epoch + 1, old.pos)
@@ -72,6 +78,7 @@ def settle(projection: Projection, key: SessionKey, reason: str) -> None:
     try:
         heal(projection.log, projection.connection, key, archived, session, reason)
         _catch_up(projection, key)
+        take_tombstone(projection, key)
     except Quarantined as error:
         park(projection, key, f"quarantined: {error}")
     except StreamBroken as error:

@@ -27,7 +27,7 @@ from turnlog_projector.folding import (
     prefetch,
     prefetch_some,
 )
-from turnlog_projector.log import LogReader, SessionKey, StoredEvent
+from turnlog_projector.log import LogReader, SessionKey, StoredEvent, Tail
 from turnlog_projector.reading import AnchorLost as AnchorLost
 from turnlog_projector.reading import Limits, Reading, SessionReading, read
 from turnlog_projector.readmodels import ReadModels
@@ -191,12 +191,17 @@ class Projection:
         """Project what the stream of one session holds beyond the archive, whatever the index says;
         returns how many events that were. At most a piece: call again until it is 0."""
         self.load([key])
-        archived = self.archived(key)
-        first = archived.seq + 1
+        first = self.archived(key).seq + 1
         tail = self.log.next_events(key, first, count=_PIECE_EVENTS, size=MAX_BATCH_BYTES)
         if not tail.events:
             return 0
         check_tail(key, first, tail.events[-1].seq, None, tail.events)
+        return self.take(key, tail)
+
+    def take(self, key: SessionKey, tail: Tail) -> int:
+        """Project the next events of a session that is loaded by itself, as many of them as fit
+        into a piece; returns how many that were."""
+        archived = self.archived(key)
         repeats = find_repeats(self.connection, [(key, tail)]).get(key, {})
         ready = self._one_ready(key, tail.events, None, repeats)
         if archived.parked_seq is None:

@@ -28,16 +28,20 @@ def dump_redis(client: redis.Redis) -> dict[str, bytes]:
     found: dict[str, bytes] = {}
     for key in cast(list[bytes], client.keys("*")):
         kind = cast(bytes, client.type(key)).decode()
-        read: Any = {
-            "string": client.get,
-            "hash": client.hgetall,
-            "stream": client.xrange,
-            "list": lambda key: client.lrange(key, 0, -1),  # pyright: ignore[reportUnknownLambdaType]
-            "set": client.smembers,
-            "zset": lambda key: client.zrange(key, 0, -1),  # pyright: ignore[reportUnknownLambdaType]
-        }[kind]
-        found[key.decode()] = b"\n".join((key, client.dump(key) or b"", _bytes(read(key))))
+        value: Any = client.execute_command(*(word or key for word in _READ[kind]))
+        found[key.decode()] = b"\n".join((key, client.dump(key) or b"", _bytes(value)))
     return found
+
+
+_READ: dict[str, tuple[str | None, ...]] = {
+    "string": ("GET", None),
+    "hash": ("HGETALL", None),
+    "stream": ("XRANGE", None, "-", "+"),
+    "list": ("LRANGE", None, "0", "-1"),
+    "set": ("SMEMBERS", None),
+    "zset": ("ZRANGE", None, "0", "-1"),
+}
+"""How to read a key of each type; None stands for its name."""
 
 
 def holding(dump: dict[str, bytes], text: str) -> list[str]:

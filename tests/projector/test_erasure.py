@@ -1,13 +1,13 @@
 """What is erased is gone from archive and read models at once, and from Redis after."""
 
-from typing import Any
+from typing import Any, LiteralString, cast
 
 import pytest
 import redis
 from appending import NewEvent, event, foreign, poison, turn
 from dumping import dump_postgres, dump_redis, holding
 from rig import Rig, dump, patched, restore
-from truth import read_tables
+from truth import read_heads, read_tables
 
 from turnlog_projector import refold
 from turnlog_projector.audit import settle
@@ -68,6 +68,20 @@ def start(rig: Rig, session_id: str, text: str = SECRET) -> None:
     rig.client.xadd(rig.writer.keys(session_id).live, {"delta": text})
 
 
+def trim(rig: Rig, session_id: str, *event_ids: str) -> None:
+    """The oldest events go from Redis, as the archive holds them."""
+    keys = rig.writer.keys(session_id)
+    head = read_heads(rig.client, rig.partitions)["default", session_id]
+    rig.client.xtrim(keys.stream, minid=f"{len(event_ids) + 1}-0", approximate=False)
+    rig.client.hdel(keys.ids, *event_ids)
+    text = " ".join(str(part) for part in head._replace(base=len(event_ids)))
+    rig.client.hset(keys.heads, keys.field, text)
+
+
+def run(rig: Rig, statement: str) -> None:
+    rig.connection.execute(cast(LiteralString, statement))
+
+
 @pytest.mark.parametrize("at_once", [True, False])
 def test_an_erased_session_leaves_a_tombstone(rig: Rig, at_once: bool) -> None:
     projection = rig.projection()
@@ -84,7 +98,8 @@ def test_an_erased_session_leaves_a_tombstone(rig: Rig, at_once: bool) -> None:
     assert left(rig, "kept")
     keys = rig.writer.keys("s0")
     assert not rig.client.exists(keys.stream, keys.ids, keys.live)
-    assert rig.client.hget(keys.heads, keys.field).endswith(b" sec ")  # pyright: ignore[reportOptionalMemberAccess, reportAttributeAccessIssue, reportUnknownMemberType]
+    head = read_heads(rig.client, rig.partitions)["default", "s0"]
+    assert (head.flags, head.owner, head.base) == ("sec", "", head.seq)
     with pytest.raises(redis.ResponseError, match="ERASED"):
         rig.writer.append("s0", turn("t9"))
     [tombstone] = [row for row in live(rig, "sessions") if row[1] == "s0"]
@@ -219,12 +234,7 @@ def test_a_repeat_loses_its_text_too(rig: Rig) -> None:
     projection = rig.projection()
     rig.writer.append("s0", turn("t0", event_id="e0"), turn("t2"))
     rig.drain(projection)
-    keys = rig.writer.keys("s0")
-    rig.client.xtrim(keys.stream, minid="2-0", approximate=False)
-    rig.client.hdel(keys.ids, "e0")
-    head = rig.client.hget(keys.heads, keys.field)
-    assert head is not None
-    rig.client.hset(keys.heads, keys.field, head.replace(b"2 0 ", b"2 1 ", 1))  # pyright: ignore
+    trim(rig, "s0", "e0")
     rig.writer.append("s0", turn("t1", SECRET, event_id="e0"))
     rig.drain(projection)
     rig.writer.append("s0", erase("t1"))
@@ -274,6 +284,14 @@ def test_a_lost_batch_erases_nothing_and_is_done_again(rig: Rig) -> None:
     assert left(rig) == []
 
 
+def refold_afresh(rig: Rig) -> None:
+    """The rows of s0 in the live generation as they were when the archive was this one."""
+    row = rig.connection.execute("SELECT generation FROM turnlog.active").fetchone()
+    assert row is not None
+    with rig.connection.transaction():
+        refold.refold_session(rig.connection, row[0], rig.key("s0"))
+
+
 # Redis
 
 
@@ -293,36 +311,34 @@ def test_cleaning_goes_on_where_it_broke_off(rig: Rig) -> None:
     assert left(rig) == []
 
 
-def older_redis(rig: Rig, projection: Projection) -> None:
-    """Redis as it was before it was cleaned; everything else is done."""
+def older_redis(rig: Rig, projection: Projection, *, with_erasures: bool) -> dict[bytes, bytes]:
+    """A copy of Redis from before it was cleaned of a session and a turn."""
     start(rig, "s0")
     rig.writer.append("s0", *everything("t1"), turn("t2", SECRET))
     rig.writer.append("s1", turn("t0", "kept"), *everything("t1"))
     rig.drain(projection)
-    copy = dump(rig.client)
+    before = dump(rig.client)
     erased = [event("session.erased"), erase("t1")]
     for session_id, erasing in zip(("s0", "s1"), erased, strict=True):
         rig.writer.append(session_id, erasing)
     while rig.step(projection):
         pass
-    with_events = dump(rig.client)
+    after = dump(rig.client)
     rig.clean(projection)
     assert left(rig) == []
-    rig.client.set("test:before", 0)
-    rig.copies = (copy, with_events)  # pyright: ignore[reportAttributeAccessIssue]
+    return after if with_erasures else before
 
 
-@pytest.mark.parametrize("with_events", [False, True])
+@pytest.mark.parametrize("with_erasures", [False, True])
 @pytest.mark.parametrize("appended", [False, True])
 def test_an_older_redis_that_brings_the_text_back_is_cleaned_again(
-    rig: Rig, with_events: bool, appended: bool
+    rig: Rig, with_erasures: bool, appended: bool
 ) -> None:
     projection = rig.projection()
-    older_redis(rig, projection)
-    restore(rig.client, rig.copies[with_events])  # pyright: ignore
+    restore(rig.client, older_redis(rig, projection, with_erasures=with_erasures))
     if appended:
         rig.writer.append("s1", turn("t5"))
-        if not with_events:
+        if not with_erasures:
             rig.writer.append("s0", turn("t5", "too late"))
     rig.audit_all(projection)
     rig.check()
@@ -362,13 +378,10 @@ def test_a_healed_stream_holds_the_stubs(rig: Rig) -> None:
 
 def test_a_trimmed_session_is_erased_as_well(rig: Rig) -> None:
     projection = rig.projection()
-    rig.writer.append("s0", turn("t0"), turn("t1", SECRET), turn("t2"))
+    events = [turn("t0"), turn("t1", SECRET), turn("t2")]
+    rig.writer.append("s0", *events)
     rig.drain(projection)
-    keys = rig.writer.keys("s0")
-    rig.client.delete(keys.stream, keys.ids)
-    head = rig.client.hget(keys.heads, keys.field)
-    assert head is not None
-    rig.client.hset(keys.heads, keys.field, head.replace(b"3 0 ", b"3 3 ", 1))  # pyright: ignore
+    trim(rig, "s0", *(event.event_id for event in events))
     rig.writer.append("s0", erase("t1"))
     rig.drain(projection)
     rig.check()
@@ -389,3 +402,29 @@ def test_cleaning_waits_until_a_broken_stream_is_healed(rig: Rig) -> None:
     rig.clean(projection)
     rig.check()
     assert left(rig) == []
+
+
+def test_postgres_from_an_older_backup_erases_again(rig: Rig) -> None:
+    """Of an erased session Redis has kept no event to project again."""
+    projection = rig.projection()
+    start(rig, "s0")
+    rig.writer.append("s0", turn("t1", SECRET))
+    rig.drain(projection)
+    tables = ["archive", "heads", "offsets", "erasures"]
+    for table in tables:
+        run(rig, f"CREATE TABLE turnlog.old_{table} AS TABLE turnlog.{table}")
+    rows = live(rig, "turns")
+    rig.writer.append("s0", turn("t2", SECRET), turn("t3", SECRET), event("session.erased"))
+    rig.drain(projection)
+    for table in tables:
+        run(rig, f"DELETE FROM turnlog.{table}")
+        run(rig, f"INSERT INTO turnlog.{table} TABLE turnlog.old_{table}")
+        run(rig, f"DROP TABLE turnlog.old_{table}")
+    refold_afresh(rig)
+    assert live(rig, "turns") == rows
+    assert left(rig)
+    restored = rig.projection()
+    rig.audit_all(restored)
+    rig.check()
+    assert left(rig) == []
+    assert restored.archived(rig.key("s0")).seq == 5
