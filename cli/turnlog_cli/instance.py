@@ -31,15 +31,19 @@ class ServerUrls(NamedTuple):
 
 
 def default_data_dir() -> Path:
-    """TURNLOG_DATA_DIR, else the place for data of this user."""
-    if given := os.environ.get("TURNLOG_DATA_DIR"):
-        return Path(given).expanduser()
-    if os.geteuid() == 0:
-        return Path("/var/lib/turnlog")
-    if sys.platform == "darwin":
-        return Path.home() / "Library" / "Application Support" / "turnlog"
-    base = os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share"
-    return Path(base) / "turnlog"
+    """TURNLOG_DATA_DIR, else the place for data of this user. Raises `NoInstance` for a user who
+    has no home."""
+    try:
+        if given := os.environ.get("TURNLOG_DATA_DIR"):
+            return Path(given).expanduser()
+        if os.geteuid() == 0:
+            return Path("/var/lib/turnlog")
+        if sys.platform == "darwin":
+            return Path.home() / "Library" / "Application Support" / "turnlog"
+        base = os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share"
+        return Path(base) / "turnlog"
+    except RuntimeError:
+        raise NoInstance("this user has no home folder: name a data folder by --data-dir") from None
 
 
 class DataDirLock:
@@ -51,12 +55,10 @@ class DataDirLock:
 
     def acquire(self) -> None:
         """Take the lock. The folder exists. Raises `AlreadyRunning`, naming pid and address."""
-        fd = os.open(_lock_path(self._folder), os.O_RDWR | os.O_CREAT, 0o600)
         # `find_instance` of another command holds it for an instant: ask more than once.
         deadline = time.monotonic() + 0.5
-        while not _try_lock(fd, fcntl.LOCK_EX):
+        while (fd := self._locked()) is None:
             if time.monotonic() > deadline:
-                os.close(fd)
                 raise AlreadyRunning(_running_text(self._folder))
             time.sleep(0.02)
         os.ftruncate(fd, 0)
@@ -65,11 +67,22 @@ class DataDirLock:
         self._fd = fd
 
     def release(self) -> None:
-        """Let go; safe to repeat."""
+        """Let go, and leave no file behind; safe to repeat."""
         if self._fd is not None:
             run_path(self._folder).unlink(missing_ok=True)
+            _lock_path(self._folder).unlink(missing_ok=True)
             os.close(self._fd)
             self._fd = None
+
+    def _locked(self) -> int | None:
+        """The lock file, open and locked; None while another process has it."""
+        path = _lock_path(self._folder)
+        fd = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+        # Whoever had it may have removed the file that we opened.
+        if _try_lock(fd, fcntl.LOCK_EX) and _is_at(path, fd):
+            return fd
+        os.close(fd)
+        return None
 
     def __enter__(self) -> Self:
         self.acquire()
@@ -167,6 +180,13 @@ def _try_lock(fd: int, kind: int) -> bool:
     except BlockingIOError:
         return False
     return True
+
+
+def _is_at(path: Path, fd: int) -> bool:
+    try:
+        return os.path.samestat(path.stat(), os.fstat(fd))
+    except FileNotFoundError:
+        return False
 
 
 def _read_run_file(folder: Path) -> dict[str, str] | None:

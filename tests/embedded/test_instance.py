@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from turnlog_cli import instance
 from turnlog_cli.instance import (
     AlreadyRunning,
     DataDirLock,
@@ -70,6 +71,45 @@ def test_a_second_lock_names_pid_and_address(tmp_path: Path) -> None:
             DataDirLock(tmp_path).acquire()
     assert f"(pid {os.getpid()}) at http://127.0.0.1:8000" in str(raised.value)
     assert "secret" not in str(raised.value)
+
+
+def test_a_lock_leaves_no_file_and_a_refused_one_changes_none(tmp_path: Path) -> None:
+    lock = tmp_path / "lock"
+    with DataDirLock(tmp_path):
+        before = lock.stat().st_ino
+        with pytest.raises(AlreadyRunning):
+            DataDirLock(tmp_path).acquire()
+        assert lock.stat().st_ino == before
+        assert lock.read_text() == f"{os.getpid()}\n"
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_lock_that_is_waited_for_is_the_one_that_is_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, second = DataDirLock(tmp_path), DataDirLock(tmp_path)
+    first.acquire()
+    try_lock = instance._try_lock
+
+    def release_meanwhile(fd: int, kind: int) -> bool:
+        first.release()  # removes the file that the second one has just opened
+        return try_lock(fd, kind)
+
+    monkeypatch.setattr(instance, "_try_lock", release_meanwhile)
+    second.acquire()
+    monkeypatch.undo()
+    with pytest.raises(AlreadyRunning):
+        DataDirLock(tmp_path).acquire()
+    second.release()
+
+
+def test_a_user_without_a_home_is_told_to_name_a_folder(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("HOME")
+    monkeypatch.delenv("XDG_DATA_HOME", raising=False)
+    monkeypatch.setattr(os, "geteuid", lambda: 54321)
+    monkeypatch.setattr(os, "getuid", lambda: 54321)
+    with pytest.raises(NoInstance, match="name a data folder by --data-dir"):
+        default_data_dir()
 
 
 def test_the_run_file_is_for_its_owner_only(tmp_path: Path) -> None:
