@@ -13,6 +13,7 @@ from typing import NamedTuple
 from turnlog_schemas.errors import TurnlogError
 
 _UNPRIVILEGED = "nobody"
+_OTHERWISE = "run turnlog as a user that exists, or set TURNLOG_REDIS_URL and TURNLOG_POSTGRES_URL"
 
 
 class DataDirUnusable(TurnlogError):
@@ -30,18 +31,42 @@ class Account(NamedTuple):
 def server_account(folder: Path) -> Account | None:
     """The user to drop to, or None to stay who we are. `folder` exists."""
     if os.geteuid() != 0:
-        _check_named(os.geteuid())
         return None
-    owner = folder.stat().st_uid
+    found = folder.stat()
     try:
-        entry = pwd.getpwuid(owner) if owner else pwd.getpwnam(_UNPRIVILEGED)
+        entry = pwd.getpwuid(found.st_uid) if found.st_uid else pwd.getpwnam(_UNPRIVILEGED)
     except KeyError:
-        who = f"user id {owner}, the owner of {folder}," if owner else f"user {_UNPRIVILEGED!r}"
+        if found.st_uid:  # the owner of a volume, say: a uid without a name
+            return Account(found.st_uid, found.st_gid, str(found.st_uid))
         raise DataDirUnusable(
-            f"{who} does not exist here, and PostgreSQL cannot run as root: run turnlog as a normal"
-            " user, or set TURNLOG_REDIS_URL and TURNLOG_POSTGRES_URL"
+            f"user {_UNPRIVILEGED!r} does not exist here, and PostgreSQL cannot run as root:"
+            f" {_OTHERWISE}"
         ) from None
     return Account(entry.pw_uid, entry.pw_gid, entry.pw_name)
+
+
+def name_to_lend(account: Account | None) -> int | None:
+    """The uid that the servers' user is to see as its own while PostgreSQL makes a cluster, which
+    it does for a user with a name only; None when it has one. Files get the real uid all the same.
+    """
+    uid = account.uid if account else os.geteuid()
+    try:
+        pwd.getpwuid(uid)
+    except KeyError:
+        named = [entry for entry in pwd.getpwall() if entry.pw_uid]
+        named.sort(key=lambda entry: entry.pw_name != _UNPRIVILEGED)
+        if not named:
+            raise nameless(uid) from None
+        return named[0].pw_uid
+    return None
+
+
+def nameless(uid: int) -> DataDirUnusable:
+    """For a user who has no name, and to whom none can be lent."""
+    return DataDirUnusable(
+        f"user id {uid} has no name on this machine (/etc/passwd), which PostgreSQL needs to make"
+        f" its cluster, and no user namespace can lend it one here: {_OTHERWISE}"
+    )
 
 
 def prepare_folder(folder: Path) -> None:
@@ -100,13 +125,3 @@ def closed_parent(path: Path, account: Account | None) -> Path | None:
         if not allowed:
             return folder
     return None
-
-
-def _check_named(uid: int) -> None:
-    try:
-        pwd.getpwuid(uid)
-    except KeyError:
-        raise DataDirUnusable(
-            f"user id {uid} has no name on this machine (/etc/passwd), and PostgreSQL needs one:"
-            " run turnlog as a user that exists, or set TURNLOG_REDIS_URL and TURNLOG_POSTGRES_URL"
-        ) from None

@@ -28,11 +28,14 @@ import redis
 from turnlog_cli.accounts import (
     Account,
     check_reachable,
+    name_to_lend,
+    nameless,
     own_subfolder,
     prepare_folder,
     server_account,
 )
 from turnlog_cli.instance import ServerUrls, write_private
+from turnlog_cli.launch import NOT_SEEN_AS
 from turnlog_cli.processes import ServerFailed, ServerProcess, identity, launch
 from turnlog_cli.wheels import major_version, postgres_binary, valkey_binary
 from turnlog_projector.database import connect_redis
@@ -42,6 +45,7 @@ _USER = "turnlog"
 # Below the range that systems hand out for outgoing connections: the port is ours at the next start
 # too, unless another server takes it.
 _PORTS = range(20_000, 32_000)
+_PORT_TAKEN = "already in use"
 
 _REDIS_CONFIG = """\
 bind {host}
@@ -148,9 +152,13 @@ class EmbeddedServers:
             if self._with_redis:
                 self._launch_redis()
             if self._with_postgres:
-                self.start_postgres()
+                self._init_cluster()
+                self._launch_postgres()
+                self._await(
+                    self.postgres, self._postgres_answers, self._launch_postgres, moves=True
+                )
             if self._with_redis:
-                self._await(self.redis, self._redis_answers, self._launch_redis)
+                self._await(self.redis, self._redis_answers, self._launch_redis, moves=True)
         except BaseException:
             self.stop()
             raise
@@ -192,8 +200,7 @@ class EmbeddedServers:
         self.start_redis()
 
     def start_postgres(self) -> None:
-        """Start it, making the cluster and the database if need be, at the same address."""
-        self._init_cluster()
+        """Start it again after `kill_postgres` or a crash, at the same address."""
         self._launch_postgres()
         self._await(self.postgres, self._postgres_answers, self._launch_postgres)
 
@@ -232,8 +239,17 @@ class EmbeddedServers:
                 "password": old.get("password") or secrets.token_urlsafe(24),
             }
         if access != known:
-            write_private(path, json.dumps(access, indent=2) + "\n")
+            self._write_access(access)
         self._access = access
+
+    def _move(self, name: str) -> None:
+        """Take another port: somebody listens on ours, who came between our look and our start."""
+        moved = {**self._access[name], "port": str(_free_port())}
+        self._access = {**self._access, name: moved}
+        self._write_access(self._access)
+
+    def _write_access(self, access: dict[str, dict[str, str]]) -> None:
+        write_private(self._folder / "servers.json", json.dumps(access, indent=2) + "\n")
 
     def _redis_url(self) -> str:
         access = self._access["redis"]
@@ -341,11 +357,14 @@ class EmbeddedServers:
                 argv,
                 death_signal=signal.SIGTERM,
                 account=self._account,
+                seen_as=name_to_lend(self._account),
                 cwd=half,
                 environment=_environment(),
                 output=log,
             ).wait()
         password.unlink()
+        if made == NOT_SEEN_AS:
+            raise nameless(self._account.uid if self._account else os.geteuid())
         if made != 0:
             raise self.postgres.failed("cluster could not be made")
         with (half / "postgresql.conf").open("a") as file:
@@ -353,19 +372,28 @@ class EmbeddedServers:
         half.rename(data)
 
     def _await(
-        self, server: ServerProcess, answers: Callable[[], bool], launch: Callable[[], None]
+        self,
+        server: ServerProcess,
+        answers: Callable[[], bool],
+        launch: Callable[[], None],
+        *,
+        moves: bool = False,
     ) -> None:
         """Wait until it answers. One that ends at once may be held up by the last bits of the run
-        before it (a port, PostgreSQL's shared memory): it gets another chance for a few seconds."""
+        before it (a port, PostgreSQL's shared memory): it gets another chance for a few seconds.
+        With `moves`, while nobody uses its address yet, it gets another port instead."""
         now = time.monotonic()
         deadline, last_launch = now + self._start_timeout_s, now + 10.0
         while not answers():
             now = time.monotonic()
             if server.ended():
-                held_up = re.search("already in use|still in use", server.log_tail())
+                held_up = re.search(f"{_PORT_TAKEN}|still in use", server.log_tail())
                 if not held_up or now > last_launch:
                     raise server.failed("ended while it was starting")
-                time.sleep(0.2)
+                if moves and held_up[0] == _PORT_TAKEN:
+                    self._move(server.name)
+                else:
+                    time.sleep(0.2)
                 launch()
             elif self._stopping():
                 raise ServerFailed(f"{server.name} was stopped while it was starting")

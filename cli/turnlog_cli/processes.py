@@ -33,6 +33,7 @@ def launch(
     *,
     death_signal: signal.Signals,
     account: Account | None = None,
+    seen_as: int | None = None,
     cwd: Path | None = None,
     environment: dict[str, str] | None = None,
     output: IO[bytes] | int = _STDERR,
@@ -41,9 +42,12 @@ def launch(
     """Start a program in a session of its own, so that Ctrl-C in the terminal reaches only us.
 
     On Linux the kernel sends it `death_signal` when this process ends, however that happens.
+    `seen_as` is the uid that it is to see as its own; the exit code is `launch.NOT_SEEN_AS` where
+    the system does not allow that.
     """
     uid, gid = (account.uid, account.gid) if account else (-1, -1)
-    head = [sys.executable, "-I", "-S", _LAUNCH, os.getpid(), int(death_signal), uid, gid]
+    seen = -1 if seen_as is None else seen_as
+    head = [sys.executable, "-I", "-S", _LAUNCH, os.getpid(), int(death_signal), uid, gid, seen]
     argv = [str(part) for part in [*head, *program]]
 
     def start() -> "subprocess.Popen[bytes]":

@@ -12,7 +12,7 @@ import pytest
 import redis
 from servers import binaries, wait_until
 
-from turnlog_cli import wheels
+from turnlog_cli import embedded, wheels
 from turnlog_cli.accounts import Account
 from turnlog_cli.embedded import EmbeddedServers
 from turnlog_cli.instance import ServerUrls
@@ -191,6 +191,26 @@ def test_a_port_that_is_taken_gives_way(folder: Path) -> None:
             assert second.urls.redis_url != urls.redis_url
             with redis.Redis.from_url(second.urls.redis_url) as client:
                 assert client.ping()
+
+
+def test_a_port_that_is_taken_before_the_server_has_it_gives_way(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with socket.socket() as one, socket.socket() as other:
+        taken: list[int] = []
+        for listener in (one, other):
+            listener.bind(("127.0.0.1", 0))
+            listener.listen()
+            taken.append(listener.getsockname()[1])
+        chosen, choose = list(taken), embedded._free_port
+        monkeypatch.setattr(embedded, "_free_port", lambda: chosen.pop() if chosen else choose())
+        with EmbeddedServers(folder, durable=False, **binaries()) as servers:
+            write(servers.urls, "x")
+            urls = servers.urls
+    ports = [int(url.rpartition(":")[2].split("/")[0]) for url in urls[:2] if url]
+    assert not set(ports) & set(taken)
+    with EmbeddedServers(folder, durable=False, **binaries()) as servers:
+        assert servers.urls == urls
 
 
 def test_binaries_out_of_reach_are_run_from_a_copy(
