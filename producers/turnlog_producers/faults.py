@@ -130,8 +130,11 @@ def _answer(code: str, words: list[str], call: Call) -> TurnlogError:
         return NotOwner(f"session {session} does not belong to the user that the call acts for")
     if code == "CONFLICT":
         return Conflict(session, int(words[1]), int(words[2]))
+    fault = f"its stream should hold {words[2]} events and holds {words[3]}"
+    if words[2] == words[3]:
+        fault = "somebody else has written to its stream"
     return LogDamaged(
-        f"session {session}: its stream should hold {words[2]} events and holds {words[3]}. "
+        f"session {session}: {fault}. "
         "Nothing was written; resend when a projector has healed it, and find out what Redis lost"
     )
 

@@ -15,7 +15,8 @@ class Head(NamedTuple):
     event_id: str
     """Of the last event."""
     flags: str
-    """`-`, or letters: s = has a session.started, e = erased."""
+    """`-`, or letters: s = has a session.started, e = erased, c = cold (nothing is left in Redis but
+    the head; an old producer may leave the letter behind: `base` is what counts)."""
     owner: str
     """The user_id of its session.started; '' when there is none."""
 
@@ -25,6 +26,10 @@ class Head(NamedTuple):
         text = value.decode(errors="replace") if isinstance(value, bytes) else value
         seq, base, recorded_at, event_id, flags, owner = text.split(" ", 5)
         return cls(int(seq), int(base), int(recorded_at), event_id, flags, owner)
+
+    def format(self) -> str:
+        """The value as the scripts write it."""
+        return " ".join(map(str, self))
 
     @property
     def erased(self) -> bool:

@@ -60,7 +60,8 @@ def heal(
     if log.is_sound(key, archived.seq, archived.event_id, archived.recorded_at):
         return Healing(0, 0, 0, 0)
     common = _last_common(log, connection, key, archived)
-    events = _newest_archived(connection, key, archived.seq)
+    erased = session is not None and session["erased"]
+    events = [] if erased else _newest_archived(connection, key, archived.seq)
     keys = log.keys(key)
     flags = ""
     owner = ""
@@ -85,7 +86,7 @@ def heal(
         reply = cast(
             list[int],
             log.client.eval(
-                load_script("heal", package="turnlog_projector").source,
+                load_script("heal", package="turnlog_projector", shared=True).source,
                 5,
                 keys.heads,
                 keys.index,

@@ -135,19 +135,22 @@ class LogReader:
         return list(zip(replies[::2], replies[1::2], strict=True))
 
     def is_sound(self, key: SessionKey, seq: int, event_id: str, recorded_at: int) -> bool:
-        """Whether stream, ids and head agree, and the stream holds the event at `seq` (or did,
-        before it was trimmed). With `seq` 0 nothing of the session is known yet."""
+        """Whether stream, ids and head agree, the stream holds the event at `seq` (or did, before
+        it was trimmed), and takes the next one. `seq` 0: nothing of the session is known yet."""
         keys = self.keys(key)
         pipe = self.client.pipeline(transaction=False)
         pipe.hget(keys.heads, key.field)
         pipe.xlen(keys.stream)
         pipe.hlen(keys.ids)
         pipe.xrange(keys.stream, min=f"{seq}-0", max=f"{seq}-0")
-        value, length, known, entries = pipe.execute()
+        pipe.exists(keys.stream)
+        value, length, known, entries, exists = pipe.execute()
         if value is None:
             return seq == 0 and length == 0 and known == 0
         head = Head.parse(value)
         if not length == known == head.seq - head.base or head.seq < seq:
+            return False
+        if exists and not self._takes_more(keys.stream, head.seq):
             return False
         if head.base >= seq:
             return head.seq > seq or seq == 0 or head.event_id == event_id
@@ -155,6 +158,12 @@ class LogReader:
             return False
         stored = _stored(entries[0])
         return (stored.event_id, stored.recorded_at) == (event_id, recorded_at)
+
+    def _takes_more(self, stream: str, seq: int) -> bool:
+        """Whether a stream takes an event at the next seq: not if it has had a later entry, even
+        when that was deleted."""
+        info = self.client.xinfo_stream(stream)
+        return int(info["last-generated-id"].partition(b"-")[0]) <= seq
 
     def have_heads(self, keys: Sequence[SessionKey]) -> list[bool]:
         """Which of the sessions Redis has a head of."""

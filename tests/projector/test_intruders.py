@@ -7,10 +7,11 @@ from typing import cast
 import pytest
 from appending import NewEvent, turn
 from redis.exceptions import ResponseError
-from rig import Rig, patched
+from rig import Rig, dump, patched
 from servers import wait_until
 
 from turnlog_producers.errors import Misconfigured
+from turnlog_projector.audit import settle
 from turnlog_projector.init import initialise
 from turnlog_projector.parking import list_parked, retry
 from turnlog_projector.projection import Projection
@@ -49,6 +50,58 @@ def test_an_entry_that_no_script_wrote_parks_its_session_and_loses_nothing(rig: 
     rig.client.xdel(stream, "3-0")
     retry(rig.projection(), "default", "s")
     rig.check()
+
+
+@pytest.mark.parametrize("foreign", ["9-0", "18446744073709551615-18446744073709551615"])
+@pytest.mark.parametrize("cold", [False, True])
+def test_an_entry_that_came_and_went_does_not_close_the_stream(
+    rig: Rig, foreign: str, cold: bool
+) -> None:
+    """A stream takes no ID below the highest that it has ever had."""
+    rig.writer.append("s", turn("t0"))
+    projection = rig.projection()
+    rig.drain(projection)
+    if cold:
+        trim_all(rig, "s")
+    rig.client.xadd(rig.writer.keys("s").stream, {"foo": "bar"}, id=foreign)
+    rig.client.xdel(rig.writer.keys("s").stream, foreign)
+    before = dump(rig.client)
+    with pytest.raises(ResponseError, match="LOST default:s"):
+        rig.writer.append("s", turn("t1"))
+    assert dump(rig.client) == before
+    settle(projection, rig.key("s"), "a producer found it damaged")
+    rig.writer.append("s", turn("t1"))
+    rig.drain(projection)
+    rig.check()
+    assert rig.count("healings") == 1
+
+
+@pytest.mark.parametrize("value", ["text", "-3", "9007199254740993", None])
+def test_nothing_that_the_counter_of_the_index_holds_stops_an_append(
+    rig: Rig, value: str | None
+) -> None:
+    for number in range(8):
+        rig.writer.append(f"s{number}", turn("t0"))
+    projection = rig.projection()
+    rig.drain(projection)
+    for partition in range(rig.partitions):
+        if value is None:
+            rig.client.delete(f"{{tl:{partition}}}:index:n")
+        else:
+            rig.client.set(f"{{tl:{partition}}}:index:n", value)
+    for name in ("t1", "t2"):
+        for number in range(8):
+            rig.writer.append(f"s{number}", turn(name))
+        rig.drain(projection)
+        rig.check()
+
+
+def trim_all(rig: Rig, session_id: str) -> None:
+    """What trimming leaves of a quiet session."""
+    keys = rig.writer.keys(session_id)
+    rig.client.delete(keys.stream, keys.ids)
+    seq, _, *rest = cast(bytes, rig.client.hget(keys.heads, keys.field)).decode().split(" ")
+    rig.client.hset(keys.heads, keys.field, " ".join([seq, seq, *rest]))
 
 
 def test_a_skip_voids_no_event_that_was_not_the_fault(rig: Rig) -> None:

@@ -22,8 +22,10 @@ Returns {recorded_at ms, last seq, {seq of each event}, {1 for each event that w
       ERASED   <session> is erased
       NOT_OWNER <session> belongs to another user
       CONFLICT <expected> <actual>
-      LOST     <session> <expected entries> <entries>: stream, ids and heads disagree
+      LOST     <session> <expected entries> <entries>: stream, ids and heads disagree, or, where both
+               numbers are the same, the stream takes no event at the next seq: somebody else wrote to it
 Publishes "<p>" on turnlog:wake when events were written, "<p> <session>" when LOST.
+Keeps the n of the newest index entry in the key <index>:n, which only spares reading the index.
 
 A head is "<seq> <base> <t> <event_id> <flags> <owner>": the last event's seq, the seq before the
 first one still in the stream, its recorded_at in ms, its event_id; flags: '-' or letters (s = has a
@@ -33,6 +35,7 @@ local heads, index, stream, ids = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
 local session, partition, as_user, expected, owner = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5]
 local start_id, start_bytes = ARGV[6], ARGV[7]
 
+-- shared: other scripts begin with what stands from here to the end of it
 local function int(number)
   return string.format('%.0f', number)
 end
@@ -40,6 +43,27 @@ end
 local function is_id(text)
   return #text > 0 and #text <= 128 and not string.find(text, '[^%w._~-]')
 end
+
+-- An entry at the end of the index. Nothing in here may fail: the events are written already.
+local function tell_index(index, session, from, count, prev, last, size)
+  local function put(n)
+    return redis.pcall('XADD', index, int(n) .. '-0', 'session', session, 'from', int(from),
+      'count', int(count), 'prev', prev, 'last', last, 'size', int(size))
+  end
+  -- A counter, since to read the newest entry would take as long as all the rest together.
+  local counter = index .. ':n'
+  local n = redis.pcall('INCR', counter)
+  if type(n) == 'number' and n < 2 ^ 53 and not put(n).err then return end
+  -- It was lost, or is not ours. The index knows its last ID even when that entry was deleted.
+  n = 1
+  local info = redis.pcall('XINFO', 'STREAM', index)
+  for i = 1, #info, 2 do
+    if info[i] == 'last-generated-id' then n = tonumber(string.match(info[i + 1], '^%d+')) + 1 end
+  end
+  redis.call('SET', counter, int(n))
+  put(n)
+end
+-- end of shared
 
 -- A wrong id would stop every projector that meets it; clients check theirs, others may not.
 local tenant, name = string.match(session, '^([^:]+):([^:]+)$')
@@ -95,13 +119,15 @@ for i = 1, count do
   end
 end
 
+local function lost(expected, found)
+  redis.call('PUBLISH', 'turnlog:wake', partition .. ' ' .. session) -- so that it is healed at once
+  return redis.error_reply('LOST ' .. session .. ' ' .. int(expected) .. ' ' .. int(found))
+end
+
 if not erased then -- asked before repeats are answered: ids may know what the stream has lost
   local length = redis.call('XLEN', stream)
   if length == seq - base then length = redis.call('HLEN', ids) end
-  if length ~= seq - base then
-    redis.call('PUBLISH', 'turnlog:wake', partition .. ' ' .. session) -- so that it is healed at once
-    return redis.error_reply('LOST ' .. session .. ' ' .. int(seq - base) .. ' ' .. int(length))
-  end
+  if length ~= seq - base then return lost(seq - base, length) end
 end
 if #fresh == 0 then
   return {int(t), seq, seqs, repeats}
@@ -128,7 +154,11 @@ for _, at in ipairs(fresh) do
     event_id, mark, bytes = ARGV[at], ARGV[at + 1], ARGV[at + 2]
   end
   seq = seq + 1
-  redis.call('XADD', stream, int(seq) .. '-0', 'e', bytes, 'i', event_id, 't', recorded_at)
+  local added = redis.pcall('XADD', stream, int(seq) .. '-0', 'e', bytes, 'i', event_id, 't', recorded_at)
+  if added.err then -- only the first can fail, so nothing is written
+    if not string.find(added.err, 'ID', 1, true) then return added end
+    return lost(seq - 1 - base, seq - 1 - base) -- the stream has had a later ID
+  end
   redis.call('HSET', ids, event_id, int(seq))
   if mark == 's' and not started then
     started, head_owner = true, owner
@@ -141,20 +171,6 @@ for _, at in ipairs(fresh) do
 end
 redis.call('HSET', heads, session,
   int(seq) .. ' ' .. int(base) .. ' ' .. recorded_at .. ' ' .. last_id .. ' ' .. flags .. ' ' .. head_owner)
-local newest = redis.call('XREVRANGE', index, '+', '-', 'COUNT', 1)
-local n = 1
-if newest[1] then n = tonumber(string.match(newest[1][1], '^%d+')) + 1 end
-local function tell(n)
-  return redis.pcall('XADD', index, int(n) .. '-0', 'session', session, 'from', int(from),
-    'count', int(seq - from + 1), 'prev', before, 'last', last_id, 'size', int(size))
-end
--- The index still knows the ID of a last entry that somebody has deleted.
-if tell(n).err then
-  local info = redis.call('XINFO', 'STREAM', index)
-  for i = 1, #info, 2 do
-    if info[i] == 'last-generated-id' then n = tonumber(string.match(info[i + 1], '^%d+')) + 1 end
-  end
-  tell(n)
-end
+tell_index(index, session, from, seq - from + 1, before, last_id, size)
 redis.call('PUBLISH', 'turnlog:wake', partition)
 return {recorded_at, seq, seqs, repeats}

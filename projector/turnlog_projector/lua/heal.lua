@@ -17,7 +17,8 @@ ARGV  1 session        <tenant>:<session>
       7 common_id      the event_id there; '' = none
       8 common_t       the recorded_at there
       9 owner          user_id as the read models know it; '' = none
-      10 flags         '-' or letters, as in a head; e = the tombstone is archived
+      10 flags         '-' or letters, as in a head; e = the tombstone is archived: then Redis keeps
+                       nothing but the head, and no archived event is given
       11.. three an archived event, seqs without gap, the last one archived_seq: event_id, t, bytes
 
 Returns {rebuilt, restored, moved, lost}: 1 when the stream was rebuilt; events written again, events
@@ -26,6 +27,8 @@ Returns {rebuilt, restored, moved, lost}: 1 when the stream was rebuilt; events 
       or an error reply, nothing written:
       FORKED <session>: the event at common_seq is another one
       FOREIGN <session>: the stream holds an entry that no script of ours wrote
+
+Begins with the functions that append.lua shares.
 ]]
 local heads, index, stream, ids, aside = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
 local session, partition = ARGV[1], ARGV[2]
@@ -33,14 +36,6 @@ local archived_seq, archived_id, archived_t = tonumber(ARGV[3]), ARGV[4], ARGV[5
 local common_seq, common_id, common_t = tonumber(ARGV[6]), ARGV[7], ARGV[8]
 local owner, flags = ARGV[9], ARGV[10]
 local erased = string.find(flags, 'e', 1, true)
-
-local function int(number)
-  return string.format('%.0f', number)
-end
-
-local function is_id(text)
-  return #text > 0 and #text <= 128 and not string.find(text, '[^%w._~-]')
-end
 
 local head_seq, base, head_t, head_id = 0, 0, 0, ''
 local head = redis.call('HGET', heads, session)
@@ -53,7 +48,7 @@ if head then
   if string.find(e, 's', 1, true) and not string.find(flags, 's', 1, true) then
     flags = flags == '-' and 's' or flags .. 's'
   end
-  if owner == '' then owner = f end
+  if owner == '' and not erased then owner = f end
 end
 
 -- The same event is one with the same id and t: a lost one that was sent again may have got its old
@@ -70,8 +65,17 @@ local function held()
   return head_seq > archived_seq or head_id == archived_id
 end
 
+-- A stream that has had a later ID, which was deleted, takes nothing at the next seq any more.
+local function takes_more()
+  local info = redis.pcall('XINFO', 'STREAM', stream)
+  for i = 1, #info, 2 do
+    if info[i] == 'last-generated-id' then return tonumber(string.match(info[i + 1], '^%d+')) <= head_seq end
+  end
+  return true
+end
+
 local length = redis.call('XLEN', stream)
-if length == head_seq - base and length == redis.call('HLEN', ids) and held() then
+if length == head_seq - base and length == redis.call('HLEN', ids) and held() and takes_more() then
   return {0, 0, 0, 0}
 end
 if common_seq > 0 then
@@ -115,6 +119,10 @@ end
 redis.call('DEL', stream, ids)
 base = archived_seq - given
 local seq, t, last_id, size, moved = base, 0, '', 0, 0
+if erased then
+  t, last_id, head_t = tonumber(archived_t), archived_id, 0
+  flags = string.gsub(flags, 'c', '') .. 'c'
+end
 local function add(event_id, at, bytes)
   seq = seq + 1
   t = math.max(t, tonumber(at))
@@ -144,20 +152,8 @@ else
     int(seq) .. ' ' .. int(base) .. ' ' .. int(t) .. ' ' .. last_id .. ' ' .. flags .. ' ' .. owner)
 end
 
-local newest = redis.call('XREVRANGE', index, '+', '-', 'COUNT', 1)
-local n = 1
-if newest[1] then n = tonumber(string.match(newest[1][1], '^%d+')) + 1 end
-local function tell(n)
-  return redis.pcall('XADD', index, int(n) .. '-0', 'session', session, 'from', int(common_seq + 1),
-    'count', int(seq - common_seq), 'prev', common_id, 'last', last_id, 'size', int(size))
-end
-if seq > common_seq and tell(n).err then
-  -- The index still knows the ID of a last entry that somebody has deleted.
-  local info = redis.call('XINFO', 'STREAM', index)
-  for i = 1, #info, 2 do
-    if info[i] == 'last-generated-id' then n = tonumber(string.match(info[i + 1], '^%d+')) + 1 end
-  end
-  tell(n)
+if seq > common_seq then
+  tell_index(index, session, common_seq + 1, seq - common_seq, common_id, last_id, size)
 end
 redis.call('PUBLISH', 'turnlog:wake', partition)
 -- What was trimmed before it was lost is given back only in part.
