@@ -9,6 +9,7 @@ from turnlog_api.auth import Caller
 from turnlog_api.logreads import LogReads
 from turnlog_api.problems import Problem
 from turnlog_api.reading import Reader
+from turnlog_api.scope import Scope
 from turnlog_api.statements import sql
 from turnlog_producers.head import Head
 from turnlog_producers.keys import claim_key
@@ -120,6 +121,7 @@ class StoredEvents:
         rows = await self._reader.rows(
             sql("archived_event", 0, frozenset(by)),
             {"partition": partition, "tenant": tenant, "session_id": session_id, **by},
+            scope=Scope(tenant, only_session=session_id),
         )
         seq, raw = (rows.number(0, 0), rows.raw(0, 1)) if rows.count else (None, None)
         if seq is None or raw is None:

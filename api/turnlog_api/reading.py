@@ -11,9 +11,9 @@ from typing import Any, LiteralString, TypeVar
 
 import psycopg
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
-from psycopg.rows import TupleRow
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
+from turnlog_api.asking import Pooled, ask, begin, end
 from turnlog_api.queries import (
     MOVED,
     HasBranches,
@@ -30,7 +30,6 @@ from turnlog_projector.errors import NotReady, ServerUnavailable
 
 T = TypeVar("T")
 U = TypeVar("U")
-Pooled = psycopg.AsyncConnection[TupleRow]
 Pool = AsyncConnectionPool[Pooled]
 
 logger = logging.getLogger(__name__)
@@ -101,7 +100,7 @@ class Reader:
             connection_class=Pooled,
             kwargs={
                 "autocommit": True,
-                "prepare_threshold": 1,
+                "prepare_threshold": 1,  # of a snapshot's statements; `ask` prepares by itself
                 "connect_timeout": 3,
                 "application_name": "turnlog api",
                 "keepalives_idle": 10,
@@ -130,7 +129,8 @@ class Reader:
         while True:
             rows: Rows | None = None
             try:
-                rows = await self.rows(sql(query.name, generation, query.parts), query.params)
+                text = sql(query.name, generation, query.parts)
+                rows = await self.rows(text, query.params, scope=query.scope)
             except MOVED:
                 logger.info("generation %d is gone", generation)
             if rows is not None and rows.count and rows.number(0, 0) == generation:
@@ -155,19 +155,22 @@ class Reader:
         self._generation = generation
         return generation
 
-    async def rows(self, text: LiteralString, params: Mapping[str, Any] | None = None) -> Rows:
-        """The rows of a statement that only reads. A connection that has died meanwhile is
+    async def rows(
+        self,
+        text: LiteralString,
+        params: Mapping[str, Any] | None = None,
+        *,
+        scope: Scope | None = None,
+    ) -> Rows:
+        """The rows of a statement that only reads, as the reader that `scope` describes; without
+        one it sees nothing that belongs to a tenant. A connection that has died meanwhile is
         replaced: after a restart of Postgres all that are in the pool have."""
         for _ in range(self._size + 1):
             connection = await self._take()
             watch = Watch(connection, self.answer_s)
             try:
-                cursor = connection.cursor()
                 with watch:
-                    await cursor.execute(text, params)
-                result = cursor.pgresult
-                assert result is not None, "a statement that reads has a result"
-                return Rows(result)
+                    return await ask(connection, text, params, scope)
             except psycopg.errors.QueryCanceled:
                 raise ServerUnavailable("Postgres took too long to answer") from None
             except psycopg.OperationalError:
@@ -179,9 +182,10 @@ class Reader:
         raise ServerUnavailable("Postgres does not answer")
 
     @asynccontextmanager
-    async def snapshot(self) -> AsyncGenerator[Pooled]:
-        """A connection in one REPEATABLE READ transaction: all its statements see the same rows."""
-        connection = await self._begin()
+    async def snapshot(self, scope: Scope) -> AsyncGenerator[Pooled]:
+        """A connection in one REPEATABLE READ transaction: all its statements see the same rows,
+        as the reader that `scope` describes."""
+        connection = await self._begin(scope)
         try:
             with Watch(connection, self.answer_s):
                 yield connection
@@ -190,16 +194,16 @@ class Reader:
         finally:
             if not connection.broken:
                 with suppress(psycopg.Error):
-                    await connection.execute("ROLLBACK")
+                    await end(connection)
             await self._give_back(connection)
 
-    async def _begin(self) -> Pooled:
+    async def _begin(self, scope: Scope) -> Pooled:
         for _ in range(self._size + 1):
             connection = await self._take()
             watch = Watch(connection, self.answer_s)
             try:
                 with watch:
-                    await connection.execute("BEGIN ISOLATION LEVEL REPEATABLE READ")
+                    await begin(connection, scope)
                 return connection
             except psycopg.OperationalError:
                 await self._give_back(connection)

@@ -12,10 +12,11 @@ from typing import Any, TypeVar
 from pydantic_core import to_json
 
 from turnlog_api import queries
+from turnlog_api.asking import Pooled
 from turnlog_api.logreads import LogReads
 from turnlog_api.problems import Problem
 from turnlog_api.queries import SessionAnswer, TurnsPage, Window
-from turnlog_api.reading import Pooled, Reader, both
+from turnlog_api.reading import Reader, both
 from turnlog_api.scope import Scope
 from turnlog_api.statements import sql
 from turnlog_api.strongpage import Folded, Snapshot, turns_page
@@ -123,7 +124,9 @@ class StrongReads:
             return found
         for _ in range(_ATTEMPTS):
             try:
-                async with self._reader.snapshot() as connection:
+                # What is stored may be of another visibility than what the fold makes of it.
+                everything = Scope(scope.tenant, only_session=session_id)
+                async with self._reader.snapshot(everything) as connection:
                     folded = await self._fold(connection, scope, session_id, head)
                     return None if folded is None else await make(folded)
             except Moved:

@@ -4,8 +4,8 @@ from typing import Any, LiteralString, NamedTuple
 
 from pydantic_core import to_json
 
+from turnlog_api.asking import Pooled
 from turnlog_api.queries import TurnsPage, Window
-from turnlog_api.reading import Pooled
 from turnlog_api.statements import sql
 from turnlog_projector.sqlfiles import statement
 from turnlog_projector.tables import branch_from

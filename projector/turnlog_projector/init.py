@@ -88,11 +88,13 @@ def create_generation(connection: Database, *, state: str) -> int:
         state,
     )
     connection.execute(statement("generation", generation=generation))
+    connection.execute(statement("generation_guard", generation=generation))
     return generation
 
 
 def _migrate(connection: Database) -> list[str]:
     connection.execute(statement("bootstrap"))
+    connection.execute(statement("api_role"))  # policies name it
     done = scalar(connection, "SELECT coalesce(max(number), 0) FROM turnlog.migrations")
     applied: list[str] = []
     for number, name, text in migrations():
@@ -104,6 +106,8 @@ def _migrate(connection: Database) -> list[str]:
                 )
             applied.append(f"{number:04d}_{name}")
             logger.info("applied migration %04d_%s", number, name)
-    connection.execute(statement("api_role"))
     connection.execute(statement("api_grants"))
+    for row in connection.execute(statement("unguarded_generations")).fetchall():
+        with connection.transaction():
+            connection.execute(statement("generation_guard", generation=row[0]))
     return applied

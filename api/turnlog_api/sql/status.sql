@@ -14,13 +14,14 @@ SELECT
         'turns_estimated', (
             SELECT greatest(c.reltuples, 0)::bigint FROM pg_class AS c WHERE c.oid = '{g}.turns'::regclass
         ),
-        'parked', (SELECT count(*) FROM turnlog.parked WHERE state = 'parked'),
-        'skipped', (SELECT count(*) FROM turnlog.parked WHERE state = 'skipped'),
-        'healings', (SELECT count(*) FROM turnlog.healings),
+        'parked', t.parked,
+        'skipped', t.skipped,
+        'healings', t.healings,
         'offsets', (
             SELECT json_agg(json_build_array(o.partition, o.n, o.pos) ORDER BY o.partition)
             FROM turnlog.offsets AS o
         )
     )
 FROM turnlog.active AS a
+CROSS JOIN turnlog.totals() AS t
 WHERE a.only_row
