@@ -73,6 +73,7 @@ def campaign(seed: int, *, seconds: float, writers: int = 4, sessions: int = 24)
         violations = [f"{t.name} failed: {t.failure!r}" for t in threads if t.failure]
         wait_until_projected(servers.urls, timeout_s=60)
         violations += _judged(servers.urls, record)
+        violations += disruptions.verify()
         for projector in projectors:
             projector.stop()
         with connect_postgres(servers.urls.postgres_url) as connection:

@@ -101,6 +101,7 @@ class Writer(threading.Thread):
             (5, lambda: build.append_turn("user", text, parent_turn_id=turn_id)),
             (6, lambda: build.edit_turn(turn_id, text)),
             (4, lambda: build.retract_turn(turn_id)),
+            (1, lambda: build.erase_turn(turn_id)),
             (6, lambda: build.annotate_turn(turn_id, "rating", choice.randrange(5), by="u")),
             (4, lambda: build.start_turn("assistant", turn_id=f"live-{choice.randrange(5)}")),
             (4, lambda: build.complete_turn(f"live-{choice.randrange(5)}", text)),

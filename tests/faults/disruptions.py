@@ -72,6 +72,7 @@ class Disruptions:
             "delete an index entry": (2, self._delete_index_entry),
             "replay": (2, self._replay),
             "kill a replay": (1, self._kill_replay),
+            "trim": (3, self._trim),
         }
 
     def disturb(self) -> None:
@@ -256,7 +257,15 @@ class Disruptions:
         trimming = self._command("trim", "--older-than", "0", "--keep", keep)
         assert trimming.wait() == 0, "turnlog trim failed"
 
-    def _command(self, *arguments: str) -> "subprocess.Popen[bytes]":
+    def verify(self) -> list[str]:
+        """What `turnlog verify` complains about: a second judge, of our own."""
+        verifying = self._command("verify", "--all", output=subprocess.PIPE)
+        said, _ = verifying.communicate()
+        return [] if verifying.returncode == 0 else [f"verify: {said.decode()[-2000:]}"]
+
+    def _command(
+        self, *arguments: str, output: int = subprocess.DEVNULL
+    ) -> "subprocess.Popen[bytes]":
         urls = self._servers.urls
         return subprocess.Popen(
             [sys.executable, "-m", "turnlog_cli.main", *arguments],
@@ -266,7 +275,7 @@ class Disruptions:
                 "TURNLOG_POSTGRES_URL": urls.postgres_url,
             },
             stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
             start_new_session=True,
         )

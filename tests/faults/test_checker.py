@@ -10,7 +10,7 @@ from truth import Archived, check_archive
 
 
 def row(seq: int, event_id: str) -> Archived:
-    raw = event_id.encode()
+    raw = b'"%b"' % event_id.encode()
     digest = blake2b(raw, digest_size=16).digest()
     return Archived(0, seq, "default", "s", seq, event_id, 1000 + seq, None, digest, raw)
 
@@ -55,7 +55,7 @@ def test_it_finds_swapped_events(record: list[Acknowledged], archive: list[Archi
 
 
 def test_it_finds_a_changed_event(record: list[Acknowledged], archive: list[Archived]) -> None:
-    changed = [*archive[:2], archive[2]._replace(raw=b"other")]
+    changed = [*archive[:2], archive[2]._replace(raw=b'"other"')]
     assert "does not match its hash" in "\n".join(faults(record, changed))
 
 
@@ -108,7 +108,7 @@ def test_the_campaign_finds_swapped_events(
 def test_the_campaign_finds_a_changed_event(
     campaign_record: Record, archive: list[Archived]
 ) -> None:
-    raw = b"something else"
+    raw = b'"something else"'
     changed = archive[1]._replace(raw=raw, hash=blake2b(raw, digest_size=16).digest())
     found = campaign_faults(campaign_record, [archive[0], changed, archive[2]])
     assert "is not what was sent" in found
