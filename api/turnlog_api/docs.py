@@ -37,6 +37,12 @@ SESSION_HEADERS: dict[str, Any] = {
         "schema": {"type": "integer"},
     },
 }
+AS_OF_HEADERS: dict[str, Any] = {
+    "Turnlog-As-Of": {
+        "description": "With `as_of`: the seq of the event that the answer is as of.",
+        "schema": {"type": "integer"},
+    },
+}
 
 
 def asks(
@@ -69,6 +75,7 @@ def answers(
     example: dict[str, Any],
     *problems: str,
     on_session: bool = False,
+    as_of: bool = False,
     also: tuple[int, ...] = (),
 ) -> dict[int | str, dict[str, Any]]:
     """What a route answers, as `responses`: a good answer, and kinds of problems."""
@@ -78,7 +85,7 @@ def answers(
         "content": {"application/json": {"example": _later(example)}},
     }
     if on_session:
-        good["headers"] = SESSION_HEADERS
+        good["headers"] = SESSION_HEADERS | (AS_OF_HEADERS if as_of else {})
     found: dict[int | str, dict[str, Any]] = {code: dict(good) for code in (status, *also)}
     by_status: dict[int, list[str]] = {}
     for code in ("unauthenticated", "forbidden", "invalid", *problems):

@@ -5,7 +5,7 @@ The API answers from Postgres and Redis without blocking (timetravel.py), the co
 process for long histories over a plain connection (`run`).
 """
 
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from itertools import takewhile
 from typing import Any, NamedTuple, TypeAlias, TypeVar
 
@@ -14,6 +14,7 @@ from turnlog_projector.archive import decode_archived
 from turnlog_projector.database import Database
 from turnlog_projector.log import SessionKey, StoredEvent
 from turnlog_schemas.codec import RecordedEvent
+from turnlog_schemas.erasure import Stored, turn_stub
 from turnlog_schemas.errors import InvalidEvent
 from turnlog_schemas.rows import LAST_SEQ
 
@@ -65,14 +66,25 @@ class Unfoldable(Exception):
 
 
 class Decoder(NamedTuple):
-    """Reads the events of one session. Those in `skipped` fold to nothing."""
+    """Reads the events of one session. Those in `skipped` fold to nothing. Of turns in `erased`
+    (turn_id -> seq of the erasing event) the events are read as the stubs that they will be, once
+    the erasure is archived."""
 
     key: SessionKey
-    skipped: frozenset[int]
+    skipped: frozenset[int] = frozenset()
+    erased: Mapping[str, int] = {}
+
+    def without_erased(self, event: LogEvent) -> LogEvent:
+        """The event as it may be shown."""
+        if not self.erased:
+            return event
+        stub = turn_stub(Stored(*event.stored), self.erased)
+        return event if stub is None else event._replace(stored=event.stored._replace(raw=stub.raw))
 
     def decode(self, event: LogEvent) -> RecordedEvent:
         """Raises `InvalidEvent`."""
-        return decode_archived(self.key, event.stored, event.repeat_of, self.skipped)
+        shown = self.without_erased(event)
+        return decode_archived(self.key, shown.stored, shown.repeat_of, self.skipped)
 
     def decoded(self, event: LogEvent, seq: int) -> RecordedEvent:
         """An event that was decoded before, and must be the one at `seq`. Raises `Gap`."""
@@ -101,7 +113,7 @@ class ArchiveReader:
         self, connection: Database, key: SessionKey, tail: Sequence[LogEvent] = ()
     ) -> None:
         """`tail` goes on where the archive ends."""
-        self._connection = connection
+        self._cursor = connection.cursor(binary=True)
         self._key = key
         self._tail = tail
 
@@ -110,7 +122,7 @@ class ArchiveReader:
         if found is not None:
             return found
         name, parts, params = question(self._key, wanted, self._tail)
-        rows = self._connection.execute(sql(name, 0, parts), params)
+        rows = self._cursor.execute(sql(name, 0, parts), params)
         return [LogEvent(StoredEvent(*row[:4]), row[4]) for row in rows]
 
 

@@ -71,7 +71,10 @@ def create_app(settings: ApiSettings) -> FastAPI:
             allow_origins=settings.origins,
             allow_methods=["GET", "POST", "PATCH", "DELETE"],
             allow_headers=["*"],
-            expose_headers=["Turnlog-Seq", "Turnlog-Head", "X-Request-Id", "Retry-After"],
+            expose_headers=[
+                *("Turnlog-Seq", "Turnlog-Head", "Turnlog-As-Of"),
+                *("X-Request-Id", "Retry-After"),
+            ],
         )
     return app
 

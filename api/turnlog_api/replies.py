@@ -17,6 +17,12 @@ def on_session(body: bytes, *, seq: int, head: Head | None, status: int = 200) -
     return Response(body, status, _seqs(seq, None if head is None else head.seq), JSON)
 
 
+def past(answer: Response, at: int) -> Response:
+    """Say of an answer that it shows the session as it was after event `at`."""
+    answer.headers["Turnlog-As-Of"] = str(at)
+    return answer
+
+
 def written(
     appended: Appended, status: int, more: Mapping[str, Any], *, seq: int | None, head: int | None
 ) -> Response:

@@ -6,8 +6,10 @@ from turnlog_api.auth import Caller
 from turnlog_api.logreads import LogReads
 from turnlog_api.reading import Reader
 from turnlog_api.redislink import RedisLink
+from turnlog_api.sessionlog import SessionLogs
 from turnlog_api.settings import ApiSettings
 from turnlog_api.strong import StrongReads
+from turnlog_api.timetravel import TimeTravel
 from turnlog_api.waiting import Waits
 from turnlog_api.writing import Writer
 
@@ -21,6 +23,8 @@ class Service:
         self.log = LogReads(self.link, settings.partitions)
         self.reader = Reader(settings.postgres_url, size=settings.postgres_pool)
         self.strong = StrongReads(self.reader, self.log)
+        self.logs = SessionLogs(self.reader, self.log, self.strong)
+        self.time_travel = TimeTravel(settings.postgres_url, self.reader, self.logs)
         self.waits = Waits(self.reader)
         self.writer = Writer(settings, self.log, self.reader, self.waits, self.strong)
 
@@ -28,6 +32,7 @@ class Service:
         await self.reader.open()
 
     async def close(self) -> None:
+        self.time_travel.close()
         await self.waits.close()
         await self.writer.close()
         await self.link.close()

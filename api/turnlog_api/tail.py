@@ -36,7 +36,7 @@ class Tail:
         if first <= self._archived.seq:
             stored = await self._from_archive(first)
         else:
-            stored = await self._from_stream(first)
+            stored = await self.from_stream(first)
         if stored and self._skipped is None:
             self._skipped = await self._void()
         decoded: list[RecordedEvent] = []
@@ -62,7 +62,7 @@ class Tail:
         rows = await self._snapshot.rows(self._snapshot.statement("archived_events"), params)
         return [(StoredEvent(*row[:4]), row[4]) for row in rows]
 
-    async def _from_stream(self, first: int) -> list[tuple[StoredEvent, int | None]]:
+    async def from_stream(self, first: int) -> list[tuple[StoredEvent, int | None]]:
         archived = self._archived
         keys = await self._log.keys(self._key.tenant, self._key.session_id)
         start = archived.seq if first == archived.seq + 1 else first

@@ -109,13 +109,13 @@ class Timeline:
             return self.hashed[place]
         return None
 
-    def add_turn(self, turn_id: str, *, seq: int, branch: int, parent: int) -> int:
-        """Note a new turn; its number."""
+    def add_turn(self, turn_id: str, *, seq: int, branch: int, parent: int, retracted: bool) -> int:
+        """Note a new turn; its number. `retracted`: it came after it was erased."""
         number = len(self.starts)
         self.starts.append(seq)
         self.branch_of.append(branch)
         self.parents.append(parent)
-        self.retracted.append(LAST_SEQ)
+        self.retracted.append(seq if retracted else LAST_SEQ)
         self.newest.append(-1)
         self.fresh[_hash(turn_id)] = number
         if len(self.fresh) > _FRESH_IDS + len(self.hashes) // 4:

@@ -184,6 +184,7 @@ class Walk:
                 seq=seq,
                 branch=self._branch_of_new(turn, changes),
                 parent=self._parent_of(turn),
+                retracted=turn["status"] == "retracted",
             )
         else:
             number = timeline.find(turn["turn_id"])

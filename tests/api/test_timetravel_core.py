@@ -16,6 +16,7 @@ from turnlog_api.logsteps import Decoder, LogEvent, Span, Unfoldable, Wanted, ru
 from turnlog_api.queries import Window
 from turnlog_api.timeline import Timeline
 from turnlog_projector.log import SessionKey, StoredEvent
+from turnlog_schemas.erasure import Stored, erasing_event
 from turnlog_schemas.errors import InvalidEvent
 from turnlog_schemas.fold import fold
 from turnlog_schemas.rows import MemoryRows, Session, Turn, history
@@ -36,6 +37,15 @@ class Log:
             stored = StoredEvent(seq, each.event_id, 1_600_000_000_000 + seq, each.raw)
             self.events.append(LogEvent(stored, known.get(each.event_id)))
             known.setdefault(each.event_id, seq)
+
+    def erased_turns(self) -> dict[str, int]:
+        """The turns that the log erases, and the seq of the event that does."""
+        found: dict[str, int] = {}
+        for each in self.events:
+            turn_id = erasing_event(Stored(*each.stored), each.repeat_of)
+            if turn_id:
+                found.setdefault(turn_id, each.seq)
+        return found
 
     def __call__(self, wanted: Wanted) -> list[LogEvent]:
         self.asked += 1
@@ -117,6 +127,7 @@ def plain(turns: Any) -> list[dict[str, Any]]:
     kept=st.sampled_from([1, 2, 2000]),
     steps=st.lists(st.integers(1, 25), min_size=1, max_size=4),
     skips=st.frozensets(st.integers(1, 25), max_size=3),
+    erased=st.sampled_from(["in the log", "on its way"]),
 )
 def test_every_moment_is_the_fold_of_the_events_so_far(
     events: list[NewEvent],
@@ -125,8 +136,10 @@ def test_every_moment_is_the_fold_of_the_events_so_far(
     kept: int,
     steps: list[int],
     skips: frozenset[int],
+    erased: str,
 ) -> None:
-    log, decoder = Log(events, chunk=chunk), Decoder(KEY, skips)
+    log = Log(events, chunk=chunk)
+    decoder = Decoder(KEY, skips, log.erased_turns() if erased == "on its way" else {})
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(walking, "_KEPT_TURNS", kept)
         patch.setattr(timeline, "MAX_MARKS", 4)

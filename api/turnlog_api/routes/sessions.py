@@ -6,6 +6,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from turnlog_api import cursors, examples, queries
+from turnlog_api.asof import SessionParams, parse
 from turnlog_api.docs import answers, asks
 from turnlog_api.models import (
     Cleared,
@@ -16,7 +17,6 @@ from turnlog_api.models import (
     Written,
 )
 from turnlog_api.params import (
-    ReadParams,
     SessionsParams,
     WriteParams,
     given,
@@ -24,7 +24,7 @@ from turnlog_api.params import (
     read_params,
 )
 from turnlog_api.params import Time as TimeText
-from turnlog_api.replies import JSON, on_session, page
+from turnlog_api.replies import JSON, on_session, page, past
 from turnlog_api.service import caller_of, service_of
 from turnlog_api.settled import settled
 from turnlog_schemas.events import Id, TextId
@@ -119,16 +119,22 @@ async def begin_session(request: Request) -> Response:
         Session,
         examples.SESSION,
         *("not-found", "behind-head", "parked"),
-        *("postgres-unavailable", "log-damaged", "not-projected"),
+        *("postgres-unavailable", "redis-unavailable", "log-damaged", "not-projected"),
         on_session=True,
+        as_of=True,
     ),
-    openapi_extra=asks(path=("session_id",), query=ReadParams),
+    openapi_extra=asks(path=("session_id",), query=SessionParams),
 )
 async def get_session(request: Request) -> Response:
-    """One session; also a deleted one, which says so."""
+    """One session; also a deleted one, which says so. With `as_of` it is as it was then, for
+    whoever may see it now."""
     service, caller = service_of(request), caller_of(request)
     session_id = path_id(request, "session_id")
-    params = read_params(request, ReadParams)
+    params = read_params(request, SessionParams)
+    if params.as_of is not None:
+        seen = await service.time_travel.session(caller, session_id, params, parse(params.as_of))
+        answer = on_session(seen.answer.body, seq=seen.log.projected_seq, head=seen.log.head)
+        return past(answer, seen.at)
     scope = caller.scope
     found, head = await settled(
         service,

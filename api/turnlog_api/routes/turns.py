@@ -6,11 +6,12 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from turnlog_api import cursors, examples, queries
+from turnlog_api.asof import AsOf, TurnsAsOfParams, parse
 from turnlog_api.docs import answers, asks
 from turnlog_api.models import TurnIn, TurnPage, Written
-from turnlog_api.params import TurnsParams, WriteParams, given, path_id, read_params
+from turnlog_api.params import WriteParams, given, path_id, read_params
 from turnlog_api.problems import Problem
-from turnlog_api.replies import on_session, page
+from turnlog_api.replies import on_session, page, past
 from turnlog_api.service import caller_of, service_of
 from turnlog_api.settled import settled
 from turnlog_schemas.events import Id
@@ -18,7 +19,7 @@ from turnlog_schemas.rows import LAST_SEQ
 
 router = APIRouter(tags=["turns"])
 
-_FILTERS = ("after", "before", "order", "branch", "include")
+_FILTERS = ("after", "before", "order", "branch", "include", "as_of")
 
 
 class TurnsCursor(cursors.Cursor):
@@ -31,6 +32,10 @@ class TurnsCursor(cursors.Cursor):
     order: str = Field("asc", pattern="^(asc|desc)$")
     branch: Id | None = None
     include: str | None = Field(None, pattern="^retracted$")
+    as_of: str | None = None
+    """What the first page was asked for."""
+    at: int | None = Field(None, ge=1, le=LAST_SEQ)
+    """The seq that that was: all pages show the same moment."""
 
 
 @router.get(
@@ -42,18 +47,26 @@ class TurnsCursor(cursors.Cursor):
         TurnPage,
         examples.TURN_PAGE,
         *("bad-cursor", "not-found", "behind-head", "parked"),
-        *("postgres-unavailable", "log-damaged", "not-projected"),
+        *("postgres-unavailable", "redis-unavailable", "log-damaged", "not-projected"),
         on_session=True,
+        as_of=True,
     ),
-    openapi_extra=asks(path=("session_id",), query=TurnsParams),
+    openapi_extra=asks(path=("session_id",), query=TurnsAsOfParams),
 )
 async def list_turns(request: Request) -> Response:
     """A page of the visible turns of the shown (or a named) branch, from the first one on, or with
-    `order=desc` from the newest one back."""
+    `order=desc` from the newest one back. With `as_of` everything is as it was then, and all pages
+    show the same moment."""
     service, caller = service_of(request), caller_of(request)
     session_id = path_id(request, "session_id")
-    params = read_params(request, TurnsParams)
-    window = _window(params, session_id)
+    params = read_params(request, TurnsAsOfParams)
+    cursor = _cursor(params, session_id)
+    window = _window(params, cursor)
+    as_of = _as_of(params, cursor)
+    if as_of is not None:
+        seen = await service.time_travel.turns(caller, session_id, params, as_of, window)
+        body = _page(seen.answer, params, cursor, session_id, window, at=seen.at)
+        return past(on_session(body, seq=seen.log.projected_seq, head=seen.log.head), seen.at)
     scope = caller.scope
     found, head = await settled(
         service,
@@ -63,29 +76,63 @@ async def list_turns(request: Request) -> Response:
         lambda: service.reader.turns(scope, session_id, window),
         lambda: service.strong.turns(scope, session_id, window),
     )
+    body = _page(found, params, cursor, session_id, window)
+    return on_session(body, seq=found.seq, head=head)
+
+
+def _page(
+    found: queries.TurnsPage,
+    params: TurnsAsOfParams,
+    cursor: TurnsCursor | None,
+    session_id: str,
+    window: queries.Window,
+    *,
+    at: int | None = None,
+) -> bytes:
     if not found.branch_found:
         raise Problem("not-found", "the session has no such branch")
     following = None
     if found.last_seq is not None:
-        following = _following(params, session_id, window, found.last_seq)
-    body = page(found.items, following, total_count=found.total_count)
-    return on_session(body, seq=found.seq, head=head)
+        place = cursor or params
+        following = TurnsCursor(
+            session_id=session_id,
+            seq=found.last_seq,
+            after=place.after,
+            before=place.before,
+            order="desc" if window.descending else "asc",
+            branch=window.branch,
+            include="retracted" if window.retracted else None,
+            as_of=place.as_of,
+            at=at,
+        ).text()
+    return page(found.items, following, total_count=found.total_count)
 
 
-def _window(params: TurnsParams, session_id: str) -> queries.Window:
+def _cursor(params: TurnsAsOfParams, session_id: str) -> TurnsCursor | None:
+    if params.cursor is None:
+        return None
+    cursor = cursors.read(TurnsCursor, params.cursor)
+    if cursor.session_id != session_id:
+        raise Problem("bad-cursor", "cursor: belongs to another session")
+    cursors.check_same(given(params, *_FILTERS), cursor.model_dump())
+    return cursor
+
+
+def _as_of(params: TurnsAsOfParams, cursor: TurnsCursor | None) -> AsOf | None:
+    if cursor is not None:
+        return None if cursor.at is None else AsOf(cursor.at, None)
+    return None if params.as_of is None else parse(params.as_of)
+
+
+def _window(params: TurnsAsOfParams, cursor: TurnsCursor | None) -> queries.Window:
     """Which turns the page is taken from: by the parameters, or behind the cursor."""
-    place: TurnsParams | TurnsCursor = params
-    after, before = params.after or 0, params.before
-    if params.cursor is not None:
-        place = cursors.read(TurnsCursor, params.cursor)
-        if place.session_id != session_id:
-            raise Problem("bad-cursor", "cursor: belongs to another session")
-        cursors.check_same(given(params, *_FILTERS), place.model_dump())
-        after, before = place.after or 0, place.before
-        if place.order == "desc":
-            before = place.seq if before is None else min(before, place.seq)
+    place = cursor or params
+    after, before = place.after or 0, place.before
+    if cursor is not None:
+        if cursor.order == "desc":
+            before = cursor.seq if before is None else min(before, cursor.seq)
         else:
-            after = max(after, place.seq)
+            after = max(after, cursor.seq)
     return queries.Window(
         after=after,
         before=LAST_SEQ if before is None else before,
@@ -94,22 +141,6 @@ def _window(params: TurnsParams, session_id: str) -> queries.Window:
         retracted=place.include is not None,
         branch=place.branch,
     )
-
-
-def _following(params: TurnsParams, session_id: str, window: queries.Window, last_seq: int) -> str:
-    """The cursor of the next page."""
-    place: TurnsParams | TurnsCursor = params
-    if params.cursor is not None:
-        place = cursors.read(TurnsCursor, params.cursor)
-    return TurnsCursor(
-        session_id=session_id,
-        seq=last_seq,
-        after=place.after,
-        before=place.before,
-        order="desc" if window.descending else "asc",
-        branch=window.branch,
-        include="retracted" if window.retracted else None,
-    ).text()
 
 
 @router.post(

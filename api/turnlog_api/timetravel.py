@@ -1,0 +1,137 @@
+"""Time travel: a session and its turns as they were after any of its events."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Generic, NamedTuple, TypeVar
+
+from turnlog_api import moments, queries
+from turnlog_api.asof import AsOf
+from turnlog_api.auth import Caller
+from turnlog_api.logsteps import Gap, Unfoldable
+from turnlog_api.params import ReadParams
+from turnlog_api.pasts import Past, Pasts
+from turnlog_api.problems import Problem
+from turnlog_api.queries import SessionAnswer, TurnsPage, Window
+from turnlog_api.reading import Reader
+from turnlog_api.sessionlog import SessionLog, SessionLogs, check_min_seq
+from turnlog_producers.errors import Unavailable
+
+A = TypeVar("A", SessionAnswer, TurnsPage)
+
+_ATTEMPTS = 5
+
+
+class Seen(NamedTuple, Generic[A]):
+    """What a reader sees of a moment: after the event `at` of the log."""
+
+    answer: A
+    at: int
+    log: SessionLog
+
+
+class TimeTravel:
+    """Answers as of a moment, to whoever may read the session as it is now."""
+
+    def __init__(self, url: str, reader: Reader, logs: SessionLogs) -> None:
+        self._reader = reader
+        self._logs = logs
+        self._pasts = Pasts(url, logs)
+
+    def close(self) -> None:
+        self._pasts.close()
+
+    async def session(
+        self, caller: Caller, session_id: str, params: ReadParams, as_of: AsOf
+    ) -> Seen[SessionAnswer]:
+        """The session as it was. Raises a 404 `Problem` before its first event, 409 `behind-head`
+        behind its last one, 409 `parked` from an event on that cannot be folded."""
+
+        async def now() -> SessionAnswer | None:
+            return await self._reader.fetch(queries.session(caller.scope, session_id))
+
+        async def then(past: Past) -> SessionAnswer:
+            return moments.session_answer(past.session)
+
+        return await self._see(caller, session_id, params, as_of, now, then)
+
+    async def turns(
+        self, caller: Caller, session_id: str, params: ReadParams, as_of: AsOf, window: Window
+    ) -> Seen[TurnsPage]:
+        """A page of the turns as they were. Raises the same."""
+
+        async def now() -> TurnsPage | None:
+            return await self._reader.turns(caller.scope, session_id, window)
+
+        async def then(past: Past) -> TurnsPage:
+            return await self._pasts.page(past, window)
+
+        return await self._see(caller, session_id, params, as_of, now, then)
+
+    async def _see(
+        self,
+        caller: Caller,
+        session_id: str,
+        params: ReadParams,
+        as_of: AsOf,
+        now: Callable[[], Awaitable[A | None]],
+        then: Callable[[Past], Awaitable[A]],
+    ) -> Seen[A]:
+        for _ in range(_ATTEMPTS):
+            log = await self._logs.open(
+                caller,
+                session_id,
+                strong=params.consistency == "strong",
+                known_seq=self._pasts.known_seq(caller.tenant, session_id),
+            )
+            check_min_seq(log, params.min_seq)
+            at = await self._seq(log, as_of)
+            if at == log.projected_seq and not log.decoder.erased:
+                answer = await now()
+                if answer is not None and answer.seq == at:
+                    return Seen(answer, at, log)
+            try:
+                return Seen(await then(await self._pasts.at(log, at)), at, log)
+            except Unfoldable as error:
+                raise _unfoldable(error.seq) from None
+            except Gap:
+                await asyncio.sleep(0.02)
+        raise Problem(
+            "log-damaged",
+            f"the log of session {session_id} is being repaired: ask again shortly",
+        )
+
+    async def _seq(self, log: SessionLog, as_of: AsOf) -> int:
+        """The event that the moment is after."""
+        if as_of.seq is not None:
+            if as_of.seq == 0:
+                raise Problem("not-found", "as_of 0: the session begins with event 1")
+            if as_of.seq > log.end:
+                raise _behind_end(log, as_of.seq)
+            return as_of.seq
+        assert as_of.moment is not None, "a moment is a seq or a time"
+        if not log.whole and as_of.moment >= log.archived.recorded_at:
+            raise Unavailable("what the log has recorded since it was last archived is not known")
+        seq = await self._logs.seq_at(log, as_of.moment)
+        if seq == 0:
+            raise Problem("not-found", "as_of: the session's first event was recorded later")
+        return seq
+
+
+def _behind_end(log: SessionLog, seq: int) -> Exception:
+    if not log.whole:
+        return Unavailable("what the log has recorded since it was last archived is not known")
+    return Problem(
+        "behind-head",
+        f"as_of {seq}: the log of the session ends at seq {log.end}",
+        head=log.end,
+    )
+
+
+def _unfoldable(seq: int) -> Problem:
+    before = f"as_of up to {seq - 1} is answered" if seq > 1 else "nothing of it can be shown"
+    return Problem(
+        "parked",
+        f"event {seq} cannot be folded: an operator retries or skips it (`turnlog parked`); "
+        f"{before}",
+        parked_seq=seq,
+    )
