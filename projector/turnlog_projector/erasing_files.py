@@ -51,11 +51,8 @@ class Files:
         self._running: _Running | None = None
         self._next = 0.0
         self._between = BETWEEN_SECONDS
-
-    @property
-    def busy(self) -> bool:
-        """Whether a rewriting is under way: then look again soon."""
-        return self._running is not None
+        self.waiting = False
+        """Whether a rewriting is under way or due: then look again soon."""
 
     def step(self, now: float) -> None:
         """Begin a rewriting if one is due; look how it is doing; note that it is done. `now` is
@@ -74,7 +71,8 @@ class Files:
         row = self._connection.execute(
             statement("erasures_in_files"), {"between": self._between}
         ).fetchone()
-        if row is None or row[0] is None:
+        self.waiting = row is not None and row[0] is not None
+        if row is None or row[0] is None or row[2]:
             return None
         if not scalar(self._connection, "SELECT pg_try_advisory_lock(%s)", _LOCK):
             return None

@@ -18,6 +18,7 @@ from turnlog_projector.database import (
     connect_redis,
     one_line,
 )
+from turnlog_projector.erase_duty import EraseDuty
 from turnlog_projector.errors import NotReady, ServerUnavailable
 from turnlog_projector.init import check_same_log
 from turnlog_projector.leases import Leases
@@ -147,6 +148,7 @@ class _Duty:
         During any other audit projection goes on, and the audit waits for it."""
         self.next_audit: dict[int, float] = {}
         self.trimming = TrimDuty(worker.settings, projection.log, projection.connection)
+        self.erasing = EraseDuty(projection)
         self._audit_now = audit_now
         self._next_tick = 0.0
         self._next_look = 0.0
@@ -161,6 +163,7 @@ class _Duty:
                 self._look(now)
             self._step_audits(now)
             self.trimming.step(self.owned - self.without_anchor, busy=bool(self.dirty & self.owned))
+            self._erase()
             if self.dirty & self.owned:
                 self._project()
                 busy_since = busy_since or now
@@ -179,7 +182,7 @@ class _Duty:
 
     def _wait(self, now: float) -> None:
         changed, damaged = self.wakes.wait(
-            min(self._next_tick, self._next_look, self.trimming.next_at) - now
+            min(self._next_tick, self._next_look, self.trimming.next_at, self.erasing.next_at) - now
         )
         self.dirty |= changed
         for field in damaged:
@@ -248,6 +251,10 @@ class _Duty:
         except LostPartition as error:
             logger.info("%s", error)
         self.dirty.add(key.partition)
+
+    def _erase(self) -> None:
+        for key in self.erasing.step(self.owned - self.without_anchor):
+            self._settle(key, "it is to be cleaned of what was erased")
 
     def _start_audit(self, partition: int, *, move_anchor: bool) -> None:
         self.audits[partition] = audit(self.projection, partition, move_anchor=move_anchor)
