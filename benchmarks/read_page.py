@@ -38,7 +38,7 @@ _BARE = "/v1/bare"
 _ONE_ROW = "/v1/one-row"
 _SELECT = """
 SELECT string_agg(body, ',') FROM (
-    SELECT body FROM g1.turns WHERE tenant = 'default' AND session_id = 'hundred'
+    SELECT body FROM bare.turns WHERE tenant = 'default' AND session_id = 'hundred'
     ORDER BY seq LIMIT 100
 ) AS found
 """
@@ -99,10 +99,14 @@ def _fill(urls: ServerUrls, turns: int, sessions: int) -> None:
     with connect_postgres(urls.postgres_url) as connection:
         connection.execute("VACUUM ANALYZE")
         connection.execute("CREATE SCHEMA bare")
+        # A copy without policies: the bar pays nothing for row-level security.
+        connection.execute("CREATE TABLE bare.turns (LIKE g1.turns INCLUDING ALL)")
+        connection.execute("INSERT INTO bare.turns SELECT * FROM g1.turns")
+        connection.execute("VACUUM ANALYZE bare.turns")
         connection.execute("CREATE TABLE bare.page (id integer PRIMARY KEY, body text)")
         connection.execute("ALTER TABLE bare.page ALTER body SET STORAGE EXTERNAL")
         connection.execute("GRANT USAGE ON SCHEMA bare TO turnlog_api")
-        connection.execute("GRANT SELECT ON bare.page TO turnlog_api")
+        connection.execute("GRANT SELECT ON ALL TABLES IN SCHEMA bare TO turnlog_api")
 
 
 def _serve(urls: ServerUrls, port: int) -> None:

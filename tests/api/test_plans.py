@@ -49,6 +49,9 @@ def seeded(stage: Stage) -> Iterator[Connection[Any]]:
 def plan(connection: Connection[Any], query: Query[Any]) -> list[dict[str, Any]]:
     """The nodes of the plan that any parameters get, with how many rows they have read."""
     text = sql(query.name, 1, query.parts)
+    if query.scope is not None:
+        reader = query.scope.settings(query.params.get("session_id", ""))
+        connection.execute(sql("read_as", 0).replace("true", "false"), reader)
     for _ in range(3):
         connection.execute(text, query.params, prepare=True)
     row = connection.execute(f"EXPLAIN (ANALYZE, FORMAT JSON) {text}", query.params).fetchone()
