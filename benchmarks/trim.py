@@ -1,4 +1,4 @@
-"""Trimming: bytes in Redis for an event and for a quiet session, bytes in the archive for a real one.
+"""Trimming: bytes in Redis for an event and a quiet session, bytes in the archive for a real one.
 
 `--data` names a file of conversations as `turnlog import` reads it; without one, that part is
 left out.
