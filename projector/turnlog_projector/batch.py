@@ -12,6 +12,7 @@ from psycopg.rows import TupleRow
 from turnlog_projector.database import Database
 from turnlog_projector.lines import turn_lines
 from turnlog_projector.log import SessionKey, StoredEvent
+from turnlog_projector.refusals import refusal
 from turnlog_projector.sqlfiles import statement
 from turnlog_projector.tables import ROW_OF, Row, columns, session_row
 from turnlog_projector.work import SessionWork
@@ -102,7 +103,8 @@ class Batch:
     def commit(self, connection: Database) -> None:
         """Write everything in one transaction, or nothing.
 
-        Raises `LostPartition` when an offset is not what it was: drop the batch and what is cached.
+        Raises `LostPartition` when an offset is not what it was: drop the batch and what is cached;
+        and `Refused` when Postgres will never take these rows.
         """
         try:
             if self.large:
@@ -114,10 +116,14 @@ class Batch:
                 # The pipeline around the transaction, so that BEGIN costs no round trip.
                 with connection.pipeline(), connection.transaction():
                     self._write_small(connection)
-        except psycopg.errors.UniqueViolation as error:
-            raise LostPartition(
-                f"archived by another worker: {error.diag.constraint_name}"
-            ) from None
+        except Exception as error:
+            unique = isinstance(error, psycopg.errors.UniqueViolation)
+            if unique and error.diag.table_name == "archive":
+                constraint = error.diag.constraint_name
+                raise LostPartition(f"archived by another worker: {constraint}") from None
+            if (refused := refusal(error)) is not None:
+                raise refused from None
+            raise
 
     @property
     def large(self) -> bool:

@@ -6,14 +6,14 @@ neither lose an event nor write one twice.
 """
 
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from typing import NamedTuple
 
 import redis
 
-from turnlog_projector.batch import Archived, Batch, LostPartition, Offset
+from turnlog_projector.batch import Archived, Batch, LostPartition, Offset, Parked
 from turnlog_projector.caching import UNKNOWN, Known, SessionCache
 from turnlog_projector.chains import StreamBroken as StreamBroken
 from turnlog_projector.chains import check_chains, check_tail
@@ -27,10 +27,11 @@ from turnlog_projector.folding import (
     prefetch,
     prefetch_some,
 )
-from turnlog_projector.log import LogReader, SessionKey, StoredEvent, Tail
+from turnlog_projector.log import IndexEntry, LogReader, SessionKey, StoredEvent, Tail
 from turnlog_projector.reading import AnchorLost as AnchorLost
 from turnlog_projector.reading import Limits, Reading, SessionReading, read
 from turnlog_projector.readmodels import ReadModels
+from turnlog_projector.refusals import Refused
 from turnlog_projector.repeats import find_repeats
 from turnlog_projector.sqlfiles import statement
 from turnlog_projector.work import SessionWork
@@ -153,23 +154,58 @@ class Projection:
         sessions = {k: session for k, session in reading.sessions.items() if k not in settled}
         self.load(sessions)
         check_chains(self.connection, {k: (self.archived(k), s) for k, s in sessions.items()})
+        told = sum(entry.events for s in reading.sessions.values() for entry in s.entries)
         self._project_in_pieces(sessions, [k for k, s in sessions.items() if self._is_large(k, s)])
+        self._write(sessions, reading.ends, self._turn(sorted(more)))
+        self.settled -= settled
+        return told
+
+    def _write(
+        self,
+        sessions: dict[SessionKey, SessionReading],
+        ends: Mapping[int, IndexEntry],
+        ahead: list[int],
+    ) -> None:
+        """Project sessions in one transaction and move partitions to the index entries given; read
+        ahead from other partitions meanwhile."""
         ready = self._ready(sessions)
         left_out = prefetch(self.models, [each.to_fold for each in ready], size=MAX_BATCH_BYTES)
         self._project_in_pieces(sessions, left_out)
         batch = Batch(self.generation)
         self._add(batch, [each for each in ready if each.key not in left_out])
-        for partition, end in reading.ends.items():
+        for partition, end in ends.items():
             old = self.offsets[partition]
             pos = batch.positions.get(partition, old.pos)
             batch.moves[partition] = (old, Offset(end.n, end.session, end.last, old.epoch, pos))
-        self._next = self._turn(sorted(more))
+        self._bump_epochs(batch)
+        self._next = ahead
         try:
             self.commit(batch)
+        except Refused:
+            if not sessions:
+                raise
+            self._narrow(sessions)
+            self._write({}, ends, [])
         finally:
             self._next = []
-        self.settled -= settled
-        return sum(entry.events for s in reading.sessions.values() for entry in s.entries)
+
+    def _narrow(self, sessions: dict[SessionKey, SessionReading]) -> None:
+        """Postgres refuses rows of these sessions: halve them, until the one is found and parked
+        and all others are projected."""
+        keys = list(sessions)
+        if len(keys) == 1:
+            self._project_in_pieces(sessions, keys)
+            return
+        half = len(keys) // 2
+        for some in (keys[:half], keys[half:]):
+            self._write({key: sessions[key] for key in some}, {}, [])
+
+    def _bump_epochs(self, batch: Batch) -> None:
+        """Of partitions that the batch writes to without moving them in their index."""
+        for partition, pos in batch.positions.items():
+            if partition not in batch.moves:
+                old = self.offsets[partition]
+                batch.moves[partition] = (old, old._replace(epoch=old.epoch + 1, pos=pos))
 
     def _is_large(self, key: SessionKey, session: SessionReading) -> bool:
         known = self._sessions[key]
@@ -201,25 +237,28 @@ class Projection:
     def take(self, key: SessionKey, tail: Tail) -> int:
         """Project the next events of a session that is loaded by itself, as many of them as fit
         into a piece; returns how many that were."""
-        archived = self.archived(key)
         repeats = find_repeats(self.connection, [(key, tail)]).get(key, {})
         ready = self._one_ready(key, tail.events, None, repeats)
-        if archived.parked_seq is None:
-            events = ready.decoded.events
-            fit = prefetch_some(self.models, ready.work, events, size=MAX_BATCH_BYTES)
-            if fit < len(events):
-                ready = ready._replace(
-                    events=ready.events[:fit], decoded=Decoded(events[:fit], None)
-                )
+        events = ready.decoded.events
+        fit = prefetch_some(self.models, ready.work, events, size=MAX_BATCH_BYTES)
+        if fit < len(events):
+            ready = ready._replace(events=ready.events[:fit], decoded=Decoded(events[:fit], None))
+        try:
+            self._take(ready)
+        except Refused as error:
+            if len(ready.events) > 1:
+                return self.take(key, tail._replace(events=ready.events[: len(ready.events) // 2]))
+            [event] = ready.events
+            stopped = Parked(key, event.seq, event.event_id, str(error))
+            work = SessionWork(key, ready.work.session, None)
+            self._take(ready._replace(decoded=Decoded([], stopped), work=work))
+        return len(ready.events)
+
+    def _take(self, ready: _Ready) -> None:
         batch = Batch(self.generation)
         self._add(batch, [ready])
-        old = self.offsets[key.partition]
-        batch.moves[key.partition] = (
-            old,
-            old._replace(epoch=old.epoch + 1, pos=batch.positions[key.partition]),
-        )
+        self._bump_epochs(batch)
         self.commit(batch)
-        return len(ready.events)
 
     def load(self, keys: Iterable[SessionKey]) -> None:
         """Make sure that `archived` and the session rows of these keys are at hand; of several,
