@@ -5,6 +5,8 @@ from typing import Annotated, Literal
 
 from pydantic import Field, SecretStr
 
+from turnlog_producers.connecting import check_url
+from turnlog_producers.errors import Misconfigured
 from turnlog_projector.settings import BadSettings, Settings
 
 MIN_SECRET_BYTES = 32
@@ -55,6 +57,10 @@ def check(settings: ApiSettings) -> None:
     for name in ("redis_url", "postgres_url"):
         if not getattr(settings, name):
             raise BadSettings(f"TURNLOG_{name.upper()}: missing; give the address of the server")
+    try:
+        check_url(settings.redis_url)
+    except Misconfigured as error:
+        raise BadSettings(f"TURNLOG_REDIS_URL: {error}") from None
     secret = settings.jwt_secret.get_secret_value()
     if settings.auth == "off":
         if not is_loopback(settings.host):

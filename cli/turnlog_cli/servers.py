@@ -3,9 +3,8 @@
 from pathlib import Path
 from urllib.parse import urlsplit
 
-import redis
-
 from turnlog_cli.instance import ServerUrls, resolve_servers
+from turnlog_producers.connecting import check_url
 from turnlog_projector.settings import BadSettings
 
 
@@ -34,10 +33,7 @@ def postgres_only(postgres_url: str | None, data_dir: Path | None) -> str:
 def _check(redis_url: str | None, postgres_url: str | None) -> None:
     """Refuse an address that no driver can read, before anything begins."""
     if redis_url:
-        try:
-            redis.ConnectionPool.from_url(redis_url)
-        except ValueError as error:
-            raise BadSettings(f"TURNLOG_REDIS_URL cannot be used: {error}") from None
+        check_url(redis_url)
     if postgres_url:
         scheme, found, _ = postgres_url.partition("://")
         if found and scheme not in ("postgres", "postgresql"):

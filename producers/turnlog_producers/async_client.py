@@ -5,7 +5,7 @@ from typing import Any, Self, Unpack
 from redis.asyncio import Redis
 from redis.asyncio.connection import ConnectionPool
 
-from turnlog_producers.connecting import OPTIONS, bad_url, where
+from turnlog_producers.connecting import OPTIONS, check_url, where
 from turnlog_producers.core import Call, pack
 from turnlog_producers.faults import explain
 from turnlog_producers.keys import META, Keys
@@ -50,13 +50,10 @@ class AsyncTurnLog:
         `timeout_s` bounds one attempt to connect and the wait for one reply. Raises `Misconfigured`
         for an address that cannot be read.
         """
-        try:
-            # The lane watches over time-outs; redis-py would start a timer for each reply.
-            client = Redis.from_url(
-                url, socket_timeout=None, socket_connect_timeout=timeout_s, **OPTIONS
-            )
-        except ValueError as error:
-            raise bad_url(error) from None
+        # The lane watches over time-outs; redis-py would start a timer for each reply.
+        client = Redis.from_url(
+            check_url(url), socket_timeout=None, socket_connect_timeout=timeout_s, **OPTIONS
+        )
         return cls(client, timeout_s=timeout_s, **options)
 
     def session(self, session_id: str, **options: Unpack[SessionOptions]) -> AsyncChatSession:

@@ -10,7 +10,7 @@ from redis.backoff import NoBackoff
 from redis.exceptions import NoScriptError
 from redis.retry import Retry
 
-from turnlog_producers.connecting import OPTIONS, bad_url, pause_s, where
+from turnlog_producers.connecting import OPTIONS, check_url, pause_s, where
 from turnlog_producers.core import APPEND, Call, pack
 from turnlog_producers.faults import TRANSPORT_ERRORS, explain, is_passing
 from turnlog_producers.keys import Keys
@@ -48,16 +48,13 @@ class TurnLog:
         `timeout_s` bounds one attempt to connect and the wait for one reply. Raises `Misconfigured`
         for an address that cannot be read.
         """
-        try:
-            client = Redis.from_url(
-                url,
-                socket_timeout=timeout_s,
-                socket_connect_timeout=timeout_s,
-                retry=Retry(NoBackoff(), 0),  # sending again is ours, whatever the failure
-                **OPTIONS,
-            )
-        except ValueError as error:
-            raise bad_url(error) from None
+        client = Redis.from_url(
+            check_url(url),
+            socket_timeout=timeout_s,
+            socket_connect_timeout=timeout_s,
+            retry=Retry(NoBackoff(), 0),  # sending again is ours, whatever the failure
+            **OPTIONS,
+        )
         log = cls(client, **options)
         log._owns_client = True
         return log

@@ -3,6 +3,7 @@
 import random
 from typing import Any
 
+from redis.connection import ConnectionPool
 from redis.exceptions import RedisError
 
 from turnlog_producers.errors import Misconfigured
@@ -23,12 +24,28 @@ def where(connection_options: dict[str, Any]) -> str:
     return f"{host}:{connection_options.get('port') or 6379}"
 
 
-def bad_url(error: ValueError | RedisError) -> Misconfigured:
-    """For a URL that redis-py does not take. The URL itself may hold a password."""
-    reason = str(error).splitlines()[0] if "://" in str(error) else "it cannot be read"
-    return Misconfigured(
-        f"the address of Redis is wrong: {reason}; give one such as redis://localhost:6379/0"
+def check_url(url: str) -> str:
+    """The URL, when a connection can be made of it; nothing is connected. Raises `Misconfigured`
+    with one line that does not quote the URL: it may hold a password."""
+    try:
+        ConnectionPool.from_url(url, **OPTIONS).make_connection()
+    except TypeError:
+        reason = "it has a parameter that no connection takes"
+    except (ValueError, RedisError) as error:
+        reason = (
+            str(error).splitlines()[0].rstrip(".") if _is_general(error) else "it cannot be read"
+        )
+    else:
+        return url
+    raise Misconfigured(
+        f"the address of Redis is wrong: {reason}; give one such as redis://localhost:6379/0, with "
+        "/ and @ of a password as %2F and %40"
     )
+
+
+def _is_general(error: Exception) -> bool:
+    """Whether the text holds nothing of the URL."""
+    return "://" in str(error) or str(error).startswith("Invalid value for ")
 
 
 def pause_s(failures: int) -> float:

@@ -9,6 +9,7 @@ from psycopg.rows import TupleRow
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
+from turnlog_producers.connecting import check_url
 from turnlog_projector.errors import NotReady, ServerUnavailable, UnsafeServer
 from turnlog_projector.sqlfiles import migrations
 
@@ -35,8 +36,11 @@ def connect_postgres(url: str, *, application_name: str = "turnlog", **options: 
         )
     except psycopg.OperationalError as error:
         raise ServerUnavailable(f"Postgres does not answer: {one_line(error)}") from None
-    except psycopg.ProgrammingError as error:
-        raise UnsafeServer(f"TURNLOG_POSTGRES_URL cannot be used: {one_line(error)}") from None
+    except psycopg.ProgrammingError:  # its text may quote the whole address, password and all
+        raise UnsafeServer(
+            "TURNLOG_POSTGRES_URL cannot be used; give an address such as "
+            "postgresql://me@localhost/turnlog, with / and @ of a password as %2F and %40"
+        ) from None
     if connection.info.server_version < OLDEST_POSTGRES:
         version = connection.info.server_version // 10000
         connection.close()
@@ -47,10 +51,11 @@ def connect_postgres(url: str, *, application_name: str = "turnlog", **options: 
 def connect_redis(url: str, *, timeout_s: float = 10.0) -> redis.Redis:
     """A client that returns stream entries as the server sends them (bytes, lists).
 
-    It does not retry by itself: the worker's loop decides what to do after a failure.
+    It does not retry by itself: the worker's loop decides what to do after a failure. Raises
+    `Misconfigured` for an address that cannot be read.
     """
     client: redis.Redis = redis.Redis.from_url(
-        url,
+        check_url(url),
         decode_responses=False,
         socket_timeout=timeout_s,
         socket_connect_timeout=5,

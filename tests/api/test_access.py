@@ -330,6 +330,8 @@ async def test_browsers_of_named_origins_may_call(stage: Stage, users: Users) ->
         ({"auth": "jwt", "jwt_secret": "x" * 31}, "TURNLOG_JWT_SECRET"),
         ({"auth": "none"}, "TURNLOG_AUTH"),
         ({"redis_url": ""}, "TURNLOG_REDIS_URL"),
+        ({"redis_url": "redis://:xxx/xxx@h:1"}, "TURNLOG_REDIS_URL"),
+        ({"redis_url": "redis://:xxx@h?foo=1"}, "TURNLOG_REDIS_URL"),
         ({"postgres_url": ""}, "TURNLOG_POSTGRES_URL"),
         ({"cors_origins": "*"}, "TURNLOG_CORS_ORIGINS"),
         ({"port": 70000}, "TURNLOG_PORT"),

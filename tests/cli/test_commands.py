@@ -14,6 +14,7 @@ import redis
 from cli_running import PARTITIONS, Turnlog
 from servers import wait_until
 
+from turnlog_cli.app import COMMANDS
 from turnlog_cli.output import visible
 from turnlog_producers import TurnLog
 from turnlog_schemas.events import EVENT_TYPES
@@ -244,7 +245,7 @@ def test_a_short_secret_is_refused_with_the_way_to_a_long_one(turnlog: Turnlog) 
         (["token", "--user", "u", "--tenant", "a b"], {}, 2, "allowed are 1 to 128 of"),
         (["import", "/nowhere/file"], {}, 1, "cannot read /nowhere/file: No such file"),
         (["import", "/tmp"], {}, 1, "cannot read /tmp: Is a directory"),
-        (["status"], {"TURNLOG_REDIS_URL": "http://x"}, 1, "TURNLOG_REDIS_URL cannot be used"),
+        (["status"], {"TURNLOG_REDIS_URL": "http://x"}, 1, "the address of Redis is wrong"),
         (["status"], {"TURNLOG_POSTGRES_URL": "mysql://x"}, 1, "TURNLOG_POSTGRES_URL cannot be"),
         (["import", "-"], {"TURNLOG_MAX_EVENT_BYTES": "x"}, 1, "TURNLOG_MAX_EVENT_BYTES: "),
         (["tail"], {"TURNLOG_REDIS_URL": "redis://127.0.0.1:1"}, 1, "Connection refused"),
@@ -262,6 +263,44 @@ def test_an_error_is_one_clear_line(
     if code == 1:
         assert ran.err.startswith("turnlog: ")
         assert ran.err.count("\n") == 1
+
+
+NEED_REDIS = {"up", "init", "projector", "api", "import", "tail", "status", "parked", "repair"}
+ENOUGH: dict[str, list[str]] = {
+    "import": ["-"],
+    "parked": ["--retry", "s"],
+    "repair": ["--adopt"],
+}
+"""What a command must be told before it turns to a server."""
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+@pytest.mark.parametrize(
+    "url", ["redis://:hush/hush@h:1", "redis://:hush@h?foo=1", "rediss://:hush@h?db=x"]
+)
+def test_an_address_that_cannot_be_read_is_one_line(
+    turnlog: Turnlog, tmp_path: Path, command: str, url: str
+) -> None:
+    ran = turnlog(
+        command,
+        *ENOUGH.get(command, []),
+        TURNLOG_REDIS_URL=url,
+        TURNLOG_DATA_DIR=str(tmp_path / "data"),
+        TURNLOG_PORT="0",
+    )
+    assert "hush" not in ran.out + ran.err
+    if "of Redis is wrong" in ran.err:
+        assert ran.code == 1
+        assert ran.err.count("\n") == 1
+    else:  # it needs more arguments, or no Redis
+        assert command not in NEED_REDIS, ran.err
+
+
+def test_an_address_of_postgres_that_cannot_be_read_hides_its_password(turnlog: Turnlog) -> None:
+    ran = turnlog("sessions", TURNLOG_POSTGRES_URL="postgresql:/u:hush@h")
+    assert (ran.code, ran.err.count("\n")) == (1, 1)
+    assert "TURNLOG_POSTGRES_URL cannot be used" in ran.err
+    assert "hush" not in ran.err
 
 
 def test_without_servers_it_says_how_to_get_some(turnlog: Turnlog, tmp_path: Path) -> None:

@@ -57,7 +57,14 @@ def test_both_clients_and_sessions_have_the_same_methods() -> None:
 
 
 @pytest.mark.parametrize("client", [TurnLog, AsyncTurnLog])
-@pytest.mark.parametrize("url", ["localhost:6379", "http://:pw@host", "redis://h:port/0"])
+@pytest.mark.parametrize(
+    "url",
+    [
+        *("localhost:6379", "http://:pw@host", "redis://h:port/0", "", "redis://[::1"),
+        *("redis://:pw/1@h:1", "redis://:pw@h?foo=1", "redis://:pw@h?db=x"),
+        "rediss://:pw@h?ssl_cert_reqs=pw",
+    ],
+)
 def test_address_that_cannot_be_read(client: Any, url: str) -> None:
     with pytest.raises(Misconfigured, match="the address of Redis is wrong: ") as caught:
         client.connect(url)
