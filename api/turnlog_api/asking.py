@@ -79,7 +79,7 @@ class _Command(NamedTuple):
     key: _Key
     values: list[Any]
     types: tuple[int, ...]
-    formats: list[Any]
+    formats: list[Any] | None
 
 
 def _exchange(
@@ -90,8 +90,8 @@ def _exchange(
 ) -> _Wait:
     commands: list[_Command] = []
     if scope is not None:
-        reader = scope.settings((params or {}).get("session_id", ""))
-        commands.append(_command(connection, sql("read_as", 0), reader))
+        named = params.get("session_id", "") if params else ""
+        commands.append(_read_as(scope.settings(named)))
     commands.append(_command(connection, text, params))
     connected = connection.pgconn
     connected.enter_pipeline_mode()
@@ -161,10 +161,19 @@ class _Answers:
         return failed or last
 
 
+def _read_as(reader: dict[str, str]) -> _Command:
+    """The same as `_command` makes of it, without looking at types: all values are text."""
+    text = sql("read_as", 0)
+    numbered, names = _numbered(text)
+    return _Command(numbered, (text, ()), [reader[name].encode() for name in names], (), None)
+
+
 def _command(connection: Pooled, text: str, params: Mapping[str, Any] | None) -> _Command:
     numbered, names = _numbered(text)
+    if not names or params is None:
+        return _Command(numbered, (text, ()), [], (), None)
     transformer = Transformer(connection)
-    given = [(params or {})[name] for name in names]
+    given = [params[name] for name in names]
     values = list(transformer.dump_sequence(given, [PyFormat.AUTO] * len(given)))
     types = tuple(transformer.types or ())
     return _Command(numbered, (text, types), values, types, list(transformer.formats or ()))
