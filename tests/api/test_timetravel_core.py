@@ -1,14 +1,14 @@
 """Whatever a log holds, each of its moments, taken from timeline and log, is what the pure fold of
 the events so far makes of it."""
 
-from collections.abc import Iterator
-from typing import Any, NamedTuple
+from typing import Any
 
 import pytest
 from appending import NewEvent
 from histories import EVENTS
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pasttruth import Moment, erased_turns, moments_of, plain
 from pydantic_core import from_json
 
 from turnlog_api import moments, timeline, walking
@@ -16,10 +16,6 @@ from turnlog_api.logsteps import Decoder, LogEvent, Span, Unfoldable, Wanted, ru
 from turnlog_api.queries import Window
 from turnlog_api.timeline import Timeline
 from turnlog_projector.log import SessionKey, StoredEvent
-from turnlog_schemas.erasure import Stored, erasing_event
-from turnlog_schemas.errors import InvalidEvent
-from turnlog_schemas.fold import fold
-from turnlog_schemas.rows import MemoryRows, Session, Turn, history
 
 KEY = SessionKey(0, "default", "s")
 SLOW = settings(deadline=None, derandomize=True)
@@ -38,42 +34,11 @@ class Log:
             self.events.append(LogEvent(stored, known.get(each.event_id)))
             known.setdefault(each.event_id, seq)
 
-    def erased_turns(self) -> dict[str, int]:
-        """The turns that the log erases, and the seq of the event that does."""
-        found: dict[str, int] = {}
-        for each in self.events:
-            turn_id = erasing_event(Stored(*each.stored), each.repeat_of)
-            if turn_id:
-                found.setdefault(turn_id, each.seq)
-        return found
-
     def __call__(self, wanted: Wanted) -> list[LogEvent]:
         self.asked += 1
         if isinstance(wanted, Span):
             return self.events[wanted.first - 1 : wanted.last][: self.chunk]
         return [self.events[seq - 1] for seq in wanted.seqs[: self.chunk]]
-
-
-class Moment(NamedTuple):
-    """What the events so far fold to."""
-
-    session: Session
-    rows: MemoryRows
-
-
-def truth(log: Log, decoder: Decoder) -> Iterator[Moment]:
-    """Every moment, up to the first event that cannot be decoded."""
-    session: Session | None = None
-    rows = MemoryRows()
-    for each in log.events:
-        try:
-            decoded = decoder.decode(each)
-        except InvalidEvent:
-            return
-        changes = fold(session, rows, decoded)
-        session = changes.session
-        rows.apply(changes)
-        yield Moment(session, rows)
 
 
 def page(line: Timeline, log: Log, decoder: Decoder, at: int, window: Window) -> Any:
@@ -85,7 +50,7 @@ def page(line: Timeline, log: Log, decoder: Decoder, at: int, window: Window) ->
 
 def check(line: Timeline, log: Log, decoder: Decoder, at: int, true: Moment, limit: int) -> None:
     """One moment in full, in both directions, and each of its branches."""
-    expected = plain(history(true.rows, true.session))
+    expected = true.turns()
     for descending in (False, True):
         window = Window(limit=1000, descending=descending)
         session, items, found = page(line, log, decoder, at, window)
@@ -107,16 +72,8 @@ def check(line: Timeline, log: Log, decoder: Decoder, at: int, true: Moment, lim
         _, items, found = page(line, log, decoder, at, Window(limit=1000, branch=branch_id))
         assert found.branch_found == (branch_id in true.rows.branches)
         if found.branch_found:
-            chosen: Session = {**true.session, "branch_id": branch_id}
-            assert items == plain(history(true.rows, chosen))
+            assert items == true.turns(branch_id)
             assert found.total_count == len(items)
-
-
-def plain(turns: Any) -> list[dict[str, Any]]:
-    """Turns as JSON gives them back."""
-    from pydantic_core import to_json
-
-    return from_json(to_json(list[Turn](turns)))
 
 
 @settings(SLOW, max_examples=60)
@@ -139,7 +96,7 @@ def test_every_moment_is_the_fold_of_the_events_so_far(
     erased: str,
 ) -> None:
     log = Log(events, chunk=chunk)
-    decoder = Decoder(KEY, skips, log.erased_turns() if erased == "on its way" else {})
+    decoder = Decoder(KEY, skips, erased_turns(log.events) if erased == "on its way" else {})
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(walking, "_KEPT_TURNS", kept)
         patch.setattr(timeline, "MAX_MARKS", 4)
@@ -149,7 +106,7 @@ def test_every_moment_is_the_fold_of_the_events_so_far(
             if upto <= len(events):
                 line = run(moments.extend(line, decoder, upto), log)
         known = 0
-        for at, true in enumerate(truth(log, decoder), 1):
+        for at, true in enumerate(moments_of(log.events, decoder), 1):
             check(line, log, decoder, at, true, limit=2)
             known = at
         assert line.upto == known
