@@ -96,12 +96,12 @@ class Writer(threading.Thread):
         choice, build = self._choice, chat.build
         turn_id = self._sessions.some_turn(chat.session_id, choice)
         text = f"words of {new_id()}: " + "ship it " * choice.randrange(40)
-        kinds: list[tuple[int, Callable[[], Event]]] = [
+        kinds: list[tuple[float, Callable[[], Event]]] = [
             (60, lambda: build.append_turn(choice.choice(_ROLES), text)),
             (5, lambda: build.append_turn("user", text, parent_turn_id=turn_id)),
             (6, lambda: build.edit_turn(turn_id, text)),
             (4, lambda: build.retract_turn(turn_id)),
-            (1, lambda: build.erase_turn(turn_id)),
+            (0.1, lambda: build.erase_turn(turn_id)),
             (6, lambda: build.annotate_turn(turn_id, "rating", choice.randrange(5), by="u")),
             (4, lambda: build.start_turn("assistant", turn_id=f"live-{choice.randrange(5)}")),
             (4, lambda: build.complete_turn(f"live-{choice.randrange(5)}", text)),
