@@ -13,6 +13,7 @@ from turnlog_projector.database import (
     scalar,
 )
 from turnlog_projector.errors import WrongLog
+from turnlog_projector.search import create_search, open_search, upgrade_search
 from turnlog_projector.sqlfiles import migrations, statement
 
 _LOCK = 0x7475726E6C6F67  # "turnlog"
@@ -58,6 +59,7 @@ def initialise(redis_url: str, postgres_url: str, *, partitions: int | None = No
             with connection.transaction():
                 generation = create_generation(connection, state="live")
                 connection.execute(statement("generation_indexes", generation=generation))
+                open_search(connection, generation)
                 connection.execute("INSERT INTO turnlog.active VALUES (true, %s)", (generation,))
     client.close()
     return InitReport(meta.log_id, meta.partitions, applied, generation)
@@ -88,6 +90,7 @@ def create_generation(connection: Database, *, state: str) -> int:
         state,
     )
     connection.execute(statement("generation", generation=generation))
+    create_search(connection, generation)
     connection.execute(statement("generation_guard", generation=generation))
     return generation
 
@@ -107,6 +110,7 @@ def _migrate(connection: Database) -> list[str]:
             applied.append(f"{number:04d}_{name}")
             logger.info("applied migration %04d_%s", number, name)
     connection.execute(statement("api_grants"))
+    upgrade_search(connection)
     for row in connection.execute(statement("unguarded_generations")).fetchall():
         with connection.transaction():
             connection.execute(statement("generation_guard", generation=row[0]))

@@ -1,0 +1,13 @@
+-- Of a session, the rows whose turn, or whose given title (seq 0), is not there any more.
+DELETE FROM {g}.search AS found
+WHERE found.tenant = %(tenant)s AND found.session_id = %(session_id)s
+    AND NOT EXISTS (
+        SELECT FROM {g}.turns AS t
+        WHERE t.tenant = found.tenant AND t.session_id = found.session_id AND t.seq = found.seq
+            AND t.status <> 'retracted'
+    )
+    AND NOT EXISTS (
+        SELECT FROM {g}.sessions AS s
+        WHERE s.tenant = found.tenant AND s.session_id = found.session_id AND found.seq = 0
+            AND s.title IS NOT NULL AND s.title_turn_id IS NULL
+    )
