@@ -29,7 +29,8 @@ from harness import (
 
 from turnlog_cli.instance import ServerUrls
 from turnlog_projector.database import Database, connect_postgres
-from turnlog_projector.replay import ReplayReport, drop_generation, replay
+from turnlog_projector.generations import drop_generation
+from turnlog_projector.replay import ReplayReport, replay
 from turnlog_projector.sqlfiles import statement
 
 _TABLES = ["sessions", "turns", "branches", "titles", "turn_revisions", "annotations"]

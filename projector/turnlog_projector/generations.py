@@ -30,6 +30,10 @@ class Generation(NamedTuple):
     session_id: str | None
     """Of a generation to look at: the one session that it holds; None: all."""
 
+    def has(self, tenant: str, session_id: str) -> bool:
+        """Whether it is meant to hold this session at all."""
+        return self.session_id is None or (self.tenant, self.session_id) == (tenant, session_id)
+
 
 class Reach(NamedTuple):
     """Up to where a generation that is not live holds a session: fold its events up to place `pos`
@@ -58,6 +62,12 @@ def find_generation(connection: Database, wanted: int | str | None) -> Generatio
 def positions_of(connection: Database, generation: int) -> dict[int, int]:
     """Up to which place in the archive a generation that is not live holds each partition."""
     rows = connection.execute(statement("positions_of"), (generation,))
+    return {row[0]: row[1] for row in rows}
+
+
+def lock_positions(connection: Database, generation: int) -> dict[int, int]:
+    """The same; they stay as they are until the transaction ends."""
+    rows = connection.execute(statement("lock_positions"), (generation,))
     return {row[0]: row[1] for row in rows}
 
 

@@ -134,10 +134,10 @@ class Verification:
         calls = [(self._job, p, frozenset(left_out)) for p in range(self._job.partitions)]
         self._run(digest_partition, calls, crew_size(self._total, processes))
 
-    def check_sessions(self, keys: Sequence[SessionKey], *, processes: int | None) -> None:
+    def check_sessions(self, keys: Collection[SessionKey], *, processes: int | None) -> None:
         """Some sessions."""
-        keys = sorted(keys)
-        parts = [keys[i : i + _TASK_SESSIONS] for i in range(0, len(keys), _TASK_SESSIONS)]
+        named = sorted(keys)
+        parts = [named[i : i + _TASK_SESSIONS] for i in range(0, len(named), _TASK_SESSIONS)]
         self._run(verify_sessions, [(self._job, part) for part in parts], processes or 0)
 
     def _run(self, task: Any, calls: Sequence[tuple[Any, ...]], processes: int) -> None:

@@ -70,7 +70,7 @@ class _Archive:
         """Up to which seq the generation holds the session."""
         self._limits = limits
         self._key = key
-        self._ended = not limits.has(key)
+        self._ended = not limits.generation.has(key.tenant, key.session_id)
         self._parked_seq = head.parked_seq if limits.live and head is not None else None
 
     def take(self, chunk: list[ArchiveRow], log: LogReader | None) -> None:

@@ -56,11 +56,6 @@ class Limits(NamedTuple):
     def live(self) -> bool:
         return self.positions is None
 
-    def has(self, key: SessionKey) -> bool:
-        """Whether the generation is meant to hold this session at all."""
-        only = self.generation.session_id
-        return only is None or (self.generation.tenant, only) == (key.tenant, key.session_id)
-
     def holds(self, key: SessionKey, row: ArchiveRow) -> bool:
         """Whether it holds this event of a session that it has."""
         given = self.generation

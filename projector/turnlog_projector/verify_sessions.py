@@ -129,7 +129,7 @@ class _Folding:
         self._check = ArchiveCheck(key)
         self._differences: list[Difference] = []
         self._stopped: int | None = None
-        self._ended = not limits.has(key)
+        self._ended = not limits.generation.has(key.tenant, key.session_id)
 
     def take(self, rows: Iterable[ArchiveRow], room: int) -> int:
         """Take the events in; returns how many bytes are left of the room. Raises `_TooLarge`."""

@@ -1,17 +1,16 @@
 """Two workers over one log, both sure to own all of it, that fail where a test says."""
 
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from typing import LiteralString, cast
 
 import psycopg
 import redis
 from appending import NewEvent
-from rig import Rig, patched
+from rig import Rig
 from truth import COLUMNS
 
 from turnlog_producers.keys import META
-from turnlog_projector import rebuild, replay
+from turnlog_projector import generations, replay
 from turnlog_projector.audit import settle
 from turnlog_projector.batch import Batch, LostPartition
 from turnlog_projector.log import LogReader
@@ -68,7 +67,7 @@ class Stage:
         for (other,) in rig.connection.execute(
             "SELECT generation FROM turnlog.generations WHERE state <> 'live'"
         ).fetchall():
-            replay.drop_generation(rig.connection, other)
+            generations.drop_generation(rig.connection, other)
         tables = ", ".join(f"g{generation}.{table}" for table in COLUMNS)
         rig.connection.execute(cast(LiteralString, f"TRUNCATE {_DURABLE}, {tables}"))
         rig.connection.execute(
@@ -126,9 +125,4 @@ class Stage:
 
     def replay(self) -> None:
         """Rebuild and flip, in this process."""
-
-        def inline(processes: int, **_: object) -> ThreadPoolExecutor:
-            return ThreadPoolExecutor(processes)
-
-        with patched(rebuild, "ProcessPoolExecutor", inline):
-            replay.replay(self.rig.postgres_url, tell=lambda _: None, processes=1)
+        replay.replay(self.rig.postgres_url, tell=lambda _: None, processes=1)

@@ -13,9 +13,12 @@ from truth import read_tables
 from turnlog_projector import projection as projection_module
 from turnlog_projector import rebuild as rebuild_module
 from turnlog_projector.batch import Batch, LostPartition
+from turnlog_projector.following import Progress
+from turnlog_projector.generations import NoSuchGeneration, drop_generation
 from turnlog_projector.projection import Projection
-from turnlog_projector.rebuild import Progress
-from turnlog_projector.replay import ReplayRefused, drop_generation, replay
+from turnlog_projector.proving import NotProven
+from turnlog_projector.replay import replay
+from turnlog_projector.replaying import ReplayUnderWay
 
 pytestmark = pytest.mark.integration
 
@@ -158,7 +161,7 @@ def test_a_replay_that_is_not_what_the_archive_says_is_refused(rig: Rig, damage:
             query = damage.replace("{g}", "g2")
             rig.connection.execute(cast(LiteralString, query))
 
-    with pytest.raises(ReplayRefused):
+    with pytest.raises(NotProven, match="s3"):
         replay(rig.postgres_url, tell=spoil, processes=1)
     rows = rig.connection.execute("SELECT state FROM turnlog.generations").fetchall()
     assert rows == [("live",)]
@@ -171,7 +174,7 @@ def test_only_one_replay_at_a_time(rig: Rig) -> None:
 
     def tell(progress: Progress) -> None:
         if progress.phase == "indexes":
-            with pytest.raises(ReplayRefused) as error:
+            with pytest.raises(ReplayUnderWay) as error:
                 flip(rig)
             refused.append(str(error.value))
 
@@ -202,7 +205,7 @@ def test_what_a_killed_replay_left_is_dropped_by_the_next(rig: Rig) -> None:
 
 
 def test_the_live_generation_cannot_be_dropped(rig: Rig) -> None:
-    with pytest.raises(ReplayRefused, match="live"):
+    with pytest.raises(NoSuchGeneration, match="live"):
         drop_generation(rig.connection, 1)
 
 

@@ -118,14 +118,20 @@ def test_archived_at(seeded: Database) -> None:
 
 
 def test_archived_since(seeded: Database) -> None:
-    params = {"partition": 1, "first": 500, "last": 700}
-    check(plan(seeded, "archived_since", params), "archive_pos")
+    params = {"partitions": [1, 2], "after": [500, 10], "upto": [700, 50]}
+    check(plan(seeded, "archived_since", {**params, "count": 2000, "size": 10**7}), "archive_pos")
 
 
 def test_archived_partition_streams_without_a_sort_of_its_bytes(seeded: Database) -> None:
     """A replay reads a whole partition: in the order of an index, or by a scan of that partition,
     but it must not sort what it reads through temporary files."""
-    params = {"partition": 1, "pos": 10**9, "tenants": ["default"], "sessions": ["s1"]}
+    params = {
+        "partition": 1,
+        "pos": 10**9,
+        "until": None,
+        "tenants": ["default"],
+        "sessions": ["s1"],
+    }
     seeded.execute("SET cursor_tuple_fraction = 0.1")
     found = plan(seeded, "archived_partition", params)
     assert all(each.get("Sort Space Type") != "Disk" for each in nodes(found)), found
@@ -135,7 +141,6 @@ def test_archived_partition_streams_without_a_sort_of_its_bytes(seeded: Database
     ("name", "params", "index"),
     [
         ("archived_events", {"first": 3, "count": 10}, "archive_pkey"),
-        ("archived_chunk", {"first": 3, "count": 10, "pos": 10**9}, "archive_pkey"),
         ("archived_ids", {"first": 3, "last": 10}, "archive_pkey"),
         ("newest_archived", {"upto": 10, "count": 5, "size": 10**6}, "archive_pkey"),
     ],

@@ -14,8 +14,8 @@ from stage import FAULTS, Stage
 from truth import read_tables
 
 from turnlog_projector import batch as batch_module
+from turnlog_projector import following, rebuild
 from turnlog_projector import projection as projection_module
-from turnlog_projector import rebuild
 
 pytestmark = pytest.mark.integration
 
@@ -61,7 +61,7 @@ def test_read_models_equal_the_fold_of_the_log(
             stage.rig.drain(worker)
     stage.rig.check()
     live = read_tables(stage.rig.connection, stage.generation())
-    with patched(rebuild, "LARGE_SESSION_EVENTS", large), patched(rebuild, "_CHUNK_EVENTS", batch):
+    with patched(rebuild, "LARGE_SESSION_EVENTS", large), patched(following, "CHUNK_EVENTS", batch):
         stage.replay()
     assert read_tables(stage.rig.connection, stage.generation()) == live
     stage.rig.check()

@@ -8,7 +8,7 @@ from turnlog_cli.options import DataDir, Json, PostgresUrl
 from turnlog_cli.output import ago, console, print_json, size, styled
 from turnlog_cli.servers import postgres_only
 from turnlog_projector.database import Database, check_schema, connect_postgres
-from turnlog_projector.replay import drop_generation
+from turnlog_projector.generations import drop_generation
 from turnlog_projector.sqlfiles import statement
 
 

@@ -8,7 +8,7 @@ from turnlog_cli.options import DataDir, Json, PostgresUrl
 from turnlog_cli.output import print_json
 from turnlog_cli.progress import Bar
 from turnlog_cli.servers import postgres_only
-from turnlog_projector.rebuild import Progress
+from turnlog_projector.following import Progress
 from turnlog_projector.replay import replay as run_replay
 
 

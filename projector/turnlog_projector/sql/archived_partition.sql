@@ -1,7 +1,9 @@
--- Events of a partition, session by session, up to a place in the archive; some sessions left out.
-SELECT tenant, session_id, seq, event_id, recorded_at, bytes, repeat_of
+-- Events of a partition, session by session, up to a place in the archive and a time of recording
+-- (null: none); some sessions left out.
+SELECT tenant, session_id, seq, event_id, recorded_at, bytes, repeat_of, hash
 FROM turnlog.archive
 WHERE partition = %(partition)s AND pos <= %(pos)s
+    AND (%(until)s::bigint IS NULL OR recorded_at <= %(until)s::bigint)
     AND (tenant, session_id) NOT IN (
         SELECT * FROM unnest(%(tenants)s::text[], %(sessions)s::text[])
     )

@@ -50,3 +50,6 @@ CREATE UNIQUE INDEX rebuilds_one_at_a_time ON turnlog.rebuilds ((true))
     WHERE state IN ('waiting', 'running') AND NOT cancel;
 COMMENT ON TABLE turnlog.rebuilds IS
     'Replays asked for by way of the API: waiting -> running -> done, failed or cancelled. The API inserts rows and sets cancel; a projector worker does the rest.';
+
+-- A flip looks for all of them while the offsets are locked.
+CREATE INDEX heads_parked ON turnlog.heads (partition) WHERE parked_seq IS NOT NULL;

@@ -1,0 +1,187 @@
+"""Bringing a generation that is not live further: it follows the archive by place, so it can
+neither miss what a healing has moved nor pass the live one."""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+from turnlog_projector.batch import Parked, write_rows
+from turnlog_projector.copying import NO_SKIPS, decode_rows
+from turnlog_projector.database import Database
+from turnlog_projector.folding import fold_all
+from turnlog_projector.generations import Generation, lock_positions, move_positions
+from turnlog_projector.log import SessionKey
+from turnlog_projector.readmodels import ReadModels
+from turnlog_projector.refold import refold_session
+from turnlog_projector.sqlfiles import statement
+from turnlog_projector.work import SessionWork
+from turnlog_schemas.codec import RecordedEvent
+from turnlog_schemas.erasure import Stored, erasing_event
+
+CHUNK_EVENTS = 2000
+CHUNK_BYTES = 8 * 1024 * 1024
+
+Skips = dict[SessionKey, frozenset[int]]
+
+
+class Progress(NamedTuple):
+    """Where a replay or a rollback is."""
+
+    phase: str
+    """events, indexes, large sessions, verify, catching up, flip"""
+    done: int
+    """Events folded, or gone through, so far."""
+    total: int
+    """Events in the archive when it began."""
+
+
+Tell = Callable[[Progress], None]
+
+
+class Follower:
+    """One generation that follows the archive. The caller holds the replay lock, so that nobody
+    else brings it further; sessions in it may be refolded by others (an erasure, a skip)."""
+
+    def __init__(self, connection: Database, url: str, generation: Generation, tell: Tell) -> None:
+        self.connection = connection
+        self.url = url
+        self.generation = generation
+        self.tell = tell
+        self.parked: dict[SessionKey, Parked] = {}
+        self.positions: dict[int, int] = {}
+        """Up to which place in the archive it is, for each partition that it holds."""
+        self.touched: set[SessionKey] = set()
+        """Sessions changed since whoever reads this has emptied it."""
+        self.skips: Skips = {}
+        """What was void when it was folded."""
+        self.done = 0
+        self.total = 0
+
+    @property
+    def number(self) -> int:
+        return self.generation.generation
+
+    def say(self, phase: str) -> None:
+        """Tell how far it is."""
+        self.tell(Progress(phase, self.done, max(self.total, self.done)))
+
+    def archived(self) -> dict[int, int]:
+        """How far the archive goes, for each partition that it holds."""
+        rows = self.connection.execute("SELECT partition, pos FROM turnlog.offsets ORDER BY 1")
+        return {row[0]: row[1] for row in rows if row[0] in self.positions}
+
+    def behind(self) -> int:
+        """How many archived events it has not gone through yet."""
+        return sum(self.archived().values()) - sum(self.positions.values())
+
+    def catch_up(self) -> None:
+        """Fold what was archived since, up to where the offsets stand now, chunk by chunk; and what
+        was skipped since."""
+        upto = self.archived()
+        while any(self.positions[partition] < pos for partition, pos in upto.items()):
+            with self.connection.transaction():
+                self.positions = lock_positions(self.connection, self.number)
+                reached = self._fold_since(upto)
+                move_positions(self.connection, self.number, reached)
+            self.done += sum(reached[p] - self.positions[p] for p in reached)
+            self.positions |= reached
+            self.say("catching up")
+        self.fold_skipped()
+
+    def skipped(self) -> Skips:
+        """What is void now, in the partitions that it holds."""
+        found: dict[SessionKey, set[int]] = {}
+        for partition, tenant, session_id, seq in self.connection.execute(statement("skipped_all")):
+            if partition in self.positions:
+                found.setdefault(SessionKey(partition, tenant, session_id), set()).add(seq)
+        return {key: frozenset(seqs) for key, seqs in found.items()}
+
+    def fold_skipped(self) -> None:
+        """Fold sessions afresh of which an operator has voided events since."""
+        now = self.skipped()
+        changed = [k for k in now.keys() | self.skips.keys() if now.get(k) != self.skips.get(k)]
+        for key in sorted(changed):
+            with self.connection.transaction():
+                lock_positions(self.connection, self.number)
+                self.refold(key, self.positions[key.partition])
+        self.skips = now
+
+    def refold(self, key: SessionKey, pos: int) -> None:
+        """Fold one session afresh, up to a place in the archive; in the caller's transaction."""
+        parked = refold_session(
+            self.connection, self.number, key, upto_pos=pos, upto_seq=self._upto_seq(key)
+        )
+        self.touched.add(key)
+        self.parked.pop(key, None)
+        if parked is not None:
+            self.parked[key] = parked
+
+    def _upto_seq(self, key: SessionKey) -> int | None:
+        if not self.generation.has(key.tenant, key.session_id):
+            return 0
+        if self.generation.until_recorded_at is None:
+            return self.generation.until_seq
+        where = {**key._asdict(), "until": self.generation.until_recorded_at}
+        return self.connection.execute(statement("seq_until"), where).fetchall()[0][0]
+
+    def _fold_since(self, upto: dict[int, int]) -> dict[int, int]:
+        """Fold the next chunk; returns the places that it has reached."""
+        left = sorted(p for p, pos in upto.items() if self.positions[p] < pos)
+        rows = self.connection.execute(
+            statement("archived_since"),
+            {
+                "partitions": left,
+                "after": [self.positions[p] for p in left],
+                "upto": [upto[p] for p in left],
+                "count": CHUNK_EVENTS,
+                "size": CHUNK_BYTES,
+            },
+        ).fetchall()
+        # Partitions before the last one of a chunk are in it up to their end.
+        last = rows[-1][0] if rows else left[-1]
+        reached = {p: upto[p] for p in left if p < last or not rows}
+        sessions: dict[SessionKey, list[Any]] = {}
+        for partition, pos, tenant, session_id, *event in rows:
+            sessions.setdefault(SessionKey(partition, tenant, session_id), []).append(event)
+            if partition == last:
+                reached[partition] = pos
+        held = {k: v for k, v in sessions.items() if self.generation.has(k.tenant, k.session_id)}
+        self._fold_rows(held, {**self.positions, **reached})
+        return reached
+
+    def _fold_rows(self, sessions: dict[SessionKey, list[Any]], reached: dict[int, int]) -> None:
+        """Fold archived events against the tables of the generation, and write what they change."""
+        models = ReadModels(self.connection, self.number)
+        found = models.heads(sessions)
+        skips = self.skipped()
+        works: list[tuple[SessionWork, list[RecordedEvent]]] = []
+        afresh: list[SessionKey] = []
+        for key, rows in sessions.items():
+            if any(erasing_event(Stored(*row[:4]), row[4]) is not None for row in rows):
+                afresh.append(key)
+                continue
+            if key in self.parked or not (rows := [row for row in rows if self._holds(row)]):
+                continue
+            session = found[key][1]
+            if rows[0][0] != (session["seq"] if session is not None else 0) + 1:
+                # It had stopped before: parked when the generation was live, or never complete.
+                afresh.append(key)
+                continue
+            self.touched.add(key)
+            work = SessionWork(key, session, models if session is not None else None)
+            decoded = decode_rows(key, rows, skips.get(key, NO_SKIPS))
+            if decoded is None:
+                afresh.append(key)
+                continue
+            if decoded.stopped is not None:
+                self.parked[key] = decoded.stopped
+            works.append((work, decoded.events))
+        self.parked |= {parked.key: parked for parked in fold_all(models, works)}
+        with self.connection.cursor() as cursor:
+            write_rows(cursor, self.number, [work for work, _ in works], large=True)
+        for key in afresh:
+            self.refold(key, reached[key.partition])
+
+    def _holds(self, row: Any) -> bool:
+        seq, _, recorded_at, *_ = row
+        until, last = self.generation.until_recorded_at, self.generation.until_seq
+        return (until is None or recorded_at <= until) and (last is None or seq <= last)

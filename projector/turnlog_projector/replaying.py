@@ -1,0 +1,60 @@
+"""What replays and rollbacks have in common: one at a time, and nothing left behind."""
+
+import logging
+from collections.abc import Generator
+from contextlib import contextmanager
+
+from turnlog_projector.database import Database, check_schema, connect_postgres, scalar
+from turnlog_projector.generations import drop_generation
+from turnlog_projector.init import create_generation
+from turnlog_schemas.errors import TurnlogError
+
+_LOCK = 0x7265706C6179  # "replay"
+
+logger = logging.getLogger(__name__)
+
+
+class ReplayUnderWay(TurnlogError):
+    """Another replay or rollback is under way."""
+
+
+@contextmanager
+def replay_connection(postgres_url: str) -> Generator[Database]:
+    """A connection that holds the replay lock; what earlier ones have left behind is gone.
+
+    Raises `ReplayUnderWay`.
+    """
+    with connect_postgres(postgres_url, application_name="turnlog replay") as connection:
+        check_schema(connection)
+        if not scalar(connection, "SELECT pg_try_advisory_lock(%s)", _LOCK):
+            raise ReplayUnderWay("another replay is under way; wait for it, or stop it")
+        try:
+            _drop_leftovers(connection)
+            yield connection
+        finally:
+            if not connection.closed and not connection.broken:
+                connection.execute("SELECT pg_advisory_unlock(%s)", (_LOCK,))
+
+
+@contextmanager
+def new_generation(connection: Database) -> Generator[int]:
+    """A generation to build, with empty tables; gone again when that fails or is broken off."""
+    with connection.transaction():
+        generation = create_generation(connection, state="building")
+    try:
+        yield generation
+    except BaseException:
+        if not connection.closed and not connection.broken and generation in _building(connection):
+            drop_generation(connection, generation)
+        raise
+
+
+def _drop_leftovers(connection: Database) -> None:
+    for generation in _building(connection):
+        logger.info("dropping generation %d, which a replay did not finish", generation)
+        drop_generation(connection, generation)
+
+
+def _building(connection: Database) -> list[int]:
+    rows = connection.execute("SELECT generation FROM turnlog.generations WHERE state = 'building'")
+    return [row[0] for row in rows]
