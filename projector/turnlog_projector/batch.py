@@ -53,8 +53,8 @@ Place = tuple[SessionKey, int, StoredEvent, int | None]
 """An event and its place in the archive of its partition; the seq that it repeats, if any."""
 
 
-class Erases(Protocol):
-    """What the events of a batch take out of the archive and the read models of a session."""
+class Rewrite(Protocol):
+    """What a batch rewrites of a session that is stored already: an erasure, a retry."""
 
     key: SessionKey
 
@@ -64,7 +64,7 @@ class Erases(Protocol):
         ...
 
     def write(self, connection: Database, generation: int) -> None:
-        """Take it out, in the transaction of the batch. It cannot be done in a pipeline."""
+        """Do it, in the transaction of the batch. It cannot be done in a pipeline."""
         ...
 
 
@@ -85,14 +85,10 @@ class Batch:
     positions: dict[int, int] = field(default_factory=dict[int, int])
     """The place in the archive that each partition has reached."""
     parked: dict[SessionKey, Parked] = field(default_factory=dict[SessionKey, Parked])
-    unparked: list[tuple[SessionKey, int | None]] = field(
-        default_factory=list[tuple[SessionKey, int | None]]
-    )
-    """Sessions that go on: their parked rows go, but for the one at the seq given."""
     skipped: list[tuple[SessionKey, int]] = field(default_factory=list[tuple[SessionKey, int]])
     """Events that parked their session and are void from now on."""
     works: dict[SessionKey, SessionWork] = field(default_factory=dict[SessionKey, SessionWork])
-    erasures: list[Erases] = field(default_factory=list[Erases])
+    rewrites: list[Rewrite] = field(default_factory=list[Rewrite])
 
     def add_event(
         self, key: SessionKey, pos: int, event: StoredEvent, repeat_of: int | None
@@ -110,8 +106,8 @@ class Batch:
             if self.large:
                 with connection.transaction(), connection.cursor() as cursor:
                     self._write_large(cursor)
-                    for erasure in self.erasures:
-                        erasure.write(connection, self.generation)
+                    for rewrite in self.rewrites:
+                        rewrite.write(connection, self.generation)
             else:
                 # The pipeline around the transaction, so that BEGIN costs no round trip.
                 with connection.pipeline(), connection.transaction():
@@ -128,7 +124,7 @@ class Batch:
     @property
     def large(self) -> bool:
         """Whether it is written by COPY, which costs half, but some round trips more."""
-        return len(self.archive) >= LARGE_BATCH_EVENTS or bool(self.erasures)
+        return len(self.archive) >= LARGE_BATCH_EVENTS or bool(self.rewrites)
 
     def _write_large(self, cursor: Cursor[TupleRow]) -> None:
         self._move_offsets(cursor)
@@ -184,8 +180,6 @@ class Batch:
             cursor.execute(statement("put_parked"), columns(parked, 6))
         for key, seq in self.skipped:
             cursor.execute(statement("skip_parked"), (key.tenant, key.session_id, seq))
-        for key, parked_seq in self.unparked:
-            cursor.execute(statement("unpark"), (key.tenant, key.session_id, parked_seq or 0))
         write_rows(cursor, self.generation, list(self.works.values()), large=self.large)
 
 

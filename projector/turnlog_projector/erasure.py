@@ -9,9 +9,8 @@ from typing import NamedTuple
 from turnlog_projector.batch import event_hash
 from turnlog_projector.database import Database
 from turnlog_projector.folding import Decoded, decode_all
-from turnlog_projector.generations import reaches
 from turnlog_projector.log import SessionKey, StoredEvent
-from turnlog_projector.refold import CHUNK_BYTES, CHUNK_EVENTS, refold_session
+from turnlog_projector.refold import CHUNK_BYTES, CHUNK_EVENTS, refold_everywhere
 from turnlog_projector.sqlfiles import statement
 from turnlog_schemas.erasure import (
     WHOLE_SESSION,
@@ -98,20 +97,7 @@ class Erasure:
         self._note(connection)
         if not self.refolds:
             return
-        parked = refold_session(connection, generation, self.key)
-        if parked is None:
-            connection.execute(statement("go_on_folded"), self.key._asdict())
-        else:
-            connection.execute(
-                statement("park_in_generation"),
-                {**self.key._asdict(), **parked._asdict()},
-            )
-            self_parked = (self.key.tenant, self.key.session_id, parked.seq)
-            connection.execute(statement("unpark"), self_parked)
-        for reach in reaches(connection, self.key):
-            refold_session(
-                connection, reach.generation, self.key, upto_pos=reach.pos, upto_seq=reach.seq
-            )
+        refold_everywhere(connection, generation, self.key)
 
     def _stub_archived(self, connection: Database) -> None:
         first = 1

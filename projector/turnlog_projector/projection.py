@@ -352,7 +352,7 @@ class Projection:
         if erasure is None:
             return ready
         events = erasure.pass_over(ready.events)
-        batch.erasures.append(erasure)
+        batch.rewrites.append(erasure)
         decoded = Decoded([], None)
         if not erasure.refolds and known.archived.parked_seq is None:
             decoded = _decode(ready.key, events, ready.repeats)
@@ -382,11 +382,11 @@ class Projection:
             logger.warning(
                 "parked session %s at seq %d: %s", parked.key.field, parked.seq, parked.error
             )
-        refolded = [erasure.key for erasure in batch.erasures if erasure.refolds]
+        refolded = [rewrite.key for rewrite in batch.rewrites if rewrite.refolds]
         for key in refolded:
             self._sessions.drop(key)
         self.load(refolded)
-        self.erased |= {erasure.key.partition for erasure in batch.erasures}
+        self.erased |= {rewrite.key.partition for rewrite in batch.rewrites}
 
     def forget(self, key: SessionKey) -> None:
         """Drop what is cached of a session, and what was read ahead."""

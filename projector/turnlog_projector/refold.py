@@ -11,9 +11,11 @@ from psycopg.pq import PipelineStatus
 from turnlog_projector.archive import decode_archived, skipped_events
 from turnlog_projector.batch import Parked, write_rows
 from turnlog_projector.database import Database
-from turnlog_projector.folding import fold_all
+from turnlog_projector.folding import fold_prefetched, prefetch_some
+from turnlog_projector.generations import reaches
 from turnlog_projector.log import SessionKey, StoredEvent
 from turnlog_projector.readmodels import ReadModels
+from turnlog_projector.refusals import refusal
 from turnlog_projector.sqlfiles import statement
 from turnlog_projector.tables import ROW_OF
 from turnlog_projector.work import SessionWork
@@ -43,24 +45,33 @@ def refold_session(
     """
     _remove_rows(connection, generation, key)
     skipped = skipped_events(connection, key)
-    models = ReadModels(connection, generation)
     limits = {"upto_pos": upto_pos, "upto_seq": upto_seq}
     limits |= {"count": CHUNK_EVENTS, "size": CHUNK_BYTES}
     session: Session | None = None
-    first = 1
     while True:
+        first = session["seq"] + 1 if session is not None else 1
         rows = connection.execute(
             statement("archived_up_to"), {**key._asdict(), "first": first, **limits}
         ).fetchall()
         if not rows:
             return None
-        work = SessionWork(key, session, models if session is not None else None)
-        stopped = _fold_rows(models, work, rows, skipped)
-        _write(connection, generation, work)
+        session, stopped = _fold_rows(connection, generation, key, session, rows, skipped)
         if stopped is not None:
             return stopped
-        session = work.session
-        first = rows[-1][0] + 1
+
+
+def refold_everywhere(connection: Database, generation: int, key: SessionKey) -> None:
+    """Fold a session afresh in the live generation, and in every other that holds it up to where
+    it does; note whether, and where, it is parked now. Within the caller's transaction, which has
+    moved the offset."""
+    parked = refold_session(connection, generation, key)
+    if parked is None:
+        connection.execute(statement("go_on_folded"), key._asdict())
+    else:
+        connection.execute(statement("park_in_generation"), {**key._asdict(), **parked._asdict()})
+        connection.execute(statement("unpark"), (key.tenant, key.session_id, parked.seq))
+    for reach in reaches(connection, key):
+        refold_session(connection, reach.generation, key, upto_pos=reach.pos, upto_seq=reach.seq)
 
 
 def _remove_rows(connection: Database, generation: int, key: SessionKey) -> None:
@@ -70,23 +81,49 @@ def _remove_rows(connection: Database, generation: int, key: SessionKey) -> None
 
 
 def _fold_rows(
-    models: ReadModels,
-    work: SessionWork,
+    connection: Database,
+    generation: int,
+    key: SessionKey,
+    session: Session | None,
     rows: list[Any],
     skipped: frozenset[int],
-) -> Parked | None:
+) -> tuple[Session | None, Parked | None]:
+    """Fold the next events on `session` and write what they change, as many as can be folded at
+    once; returns the session after them, and the event at which folding had to stop, if any."""
+    models = ReadModels(connection, generation)
+    work = SessionWork(key, session, models if session is not None else None)
+    events, stopped = _decode(key, rows, skipped)
+    fit = prefetch_some(models, work, events, size=CHUNK_BYTES)
+    if fit < len(events):
+        events, stopped = events[:fit], None
+    for earlier in fold_prefetched([(work, events)]):
+        stopped = earlier
+    try:
+        with connection.transaction():
+            _write(connection, generation, work)
+    except Exception as error:
+        refused = refusal(error)
+        if refused is None:
+            raise
+        if len(events) > 1:
+            some = rows[: len(events) // 2]
+            return _fold_rows(connection, generation, key, session, some, skipped)
+        seq, event_id = rows[0][:2]
+        return session, Parked(key, seq, event_id, str(refused))
+    return work.session, stopped
+
+
+def _decode(
+    key: SessionKey, rows: list[Any], skipped: frozenset[int]
+) -> tuple[list[RecordedEvent], Parked | None]:
     events: list[RecordedEvent] = []
-    stopped: Parked | None = None
     for row in rows:
         event = StoredEvent(*row[:4])
         try:
-            events.append(decode_archived(work.key, event, row[4], skipped))
+            events.append(decode_archived(key, event, row[4], skipped))
         except InvalidEvent as error:
-            stopped = Parked(work.key, event.seq, event.event_id, str(error))
-            break
-    for earlier in fold_all(models, [(work, events)]):
-        stopped = earlier
-    return stopped
+            return events, Parked(key, event.seq, event.event_id, str(error))
+    return events, None
 
 
 def _write(connection: Database, generation: int, work: SessionWork) -> None:

@@ -53,6 +53,19 @@ def test_one_session_is_parked_and_its_neighbours_go_on(rig: Rig, copied: int, p
     rig.check()
 
 
+def test_a_retry_that_is_refused_again_changes_nothing(rig: Rig) -> None:
+    refuse_long_turns(rig)
+    rig.writer.append("s", turn("t0"), turn("t1"), turn("t2", SECRET), turn("t3"))
+    rig.drain(rig.projection())
+    before = parked(rig)
+    assert retry(rig.projection(), "default", "s") == 0
+    assert [each._replace(at="") for each in parked(rig)] == [
+        each._replace(at="") for each in before
+    ]
+    assert retry(rig.projection(), "default", "s", skip=True) == 2
+    rig.check()
+
+
 def test_several_sessions_are_found_in_one_batch(rig: Rig) -> None:
     refuse_long_turns(rig)
     for number in range(40):

@@ -1,3 +1,3 @@
--- The last parameter is the seq that stays parked; 0 when none does.
+-- The last parameter is the seq that stays parked.
 DELETE FROM turnlog.parked
 WHERE tenant = %s AND session_id = %s AND state = 'parked' AND seq <> %s
