@@ -50,6 +50,20 @@ TURN: dict[str, Any] = {
     "metadata": None,
 }
 
+EVENT: dict[str, Any] = {
+    "event_id": "0198c0de-7a11-7000-8000-00000000000a",
+    "type": "turn.edited",
+    "version": 1,
+    "at": "2026-01-31T12:00:09.102000Z",
+    "actor": {"kind": "user", "id": "u-1"},
+    "data": {
+        "turn_id": "0198c0de-7a11-7000-8000-000000000000",
+        "content": "How is revenue by country?",
+    },
+    "seq": 4,
+    "recorded_at": "2026-01-31T12:00:09.104000Z",
+}
+EVENT_PAGE: dict[str, Any] = {"items": [EVENT], "next_cursor": None, "has_more": False}
 SESSION_PAGE: dict[str, Any] = {"items": [SESSION], "next_cursor": None, "has_more": False}
 TURN_PAGE: dict[str, Any] = {
     "items": [TURN],

@@ -113,6 +113,34 @@ class ProjectPage(_Page):
     items: list[Project]
 
 
+class StoredEvent(BaseModel):
+    """An event as it is stored, with its place in the log. Bytes that are no event stand in
+    `base64`, with a `note`."""
+
+    model_config = ConfigDict(extra="allow")
+
+    event_id: str
+    type: str = ""
+    version: int = 1
+    at: str = ""
+    actor: Actor | None = None
+    data: JsonObject = {}
+    seq: int
+    recorded_at: Moment
+    repeat_of: Annotated[
+        int | None, Field(description="The seq of an earlier event with the same id.")
+    ] = None
+    erased: Annotated[
+        int | None, Field(description="Of a stub: the seq of the event that erased the rest.")
+    ] = None
+    base64: str = ""
+    note: str = ""
+
+
+class EventPage(_Page):
+    items: list[StoredEvent]
+
+
 class Written(_Shown):
     """What a write has done. `repeat`: an earlier request with this Idempotency-Key had done it."""
 

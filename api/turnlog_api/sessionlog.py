@@ -5,12 +5,23 @@ read it: whoever may read the session as it is now.
 """
 
 import asyncio
-from collections.abc import Mapping
-from typing import Any, NamedTuple
+from binascii import unhexlify
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, NamedTuple, TypeVar
 
 from turnlog_api.auth import Caller
 from turnlog_api.logreads import LogReads
-from turnlog_api.logsteps import Decoder, LogEvent, Span, Wanted, in_tail, question
+from turnlog_api.logsteps import (
+    CHUNK_EVENTS,
+    Decoder,
+    Gap,
+    LogEvent,
+    Span,
+    Wanted,
+    in_tail,
+    question,
+)
+from turnlog_api.params import ReadParams
 from turnlog_api.problems import Problem, no_session
 from turnlog_api.queries import Query
 from turnlog_api.reading import Reader
@@ -27,6 +38,8 @@ from turnlog_projector.errors import NotReady
 from turnlog_projector.log import SessionKey, StoredEvent
 from turnlog_schemas.erasure import WHOLE_SESSION, Stored, erasing_event
 from turnlog_schemas.ids import partition_of
+
+R = TypeVar("R")
 
 MAX_TAIL_BYTES = 64 * 1024 * 1024
 """With more than this not yet archived the log is not read within a request."""
@@ -69,6 +82,37 @@ class SessionLogs:
         self._strong = strong
         self._partitions: int | None = None
 
+    async def read(
+        self,
+        caller: Caller,
+        session_id: str,
+        params: ReadParams,
+        answer: Callable[[SessionLog], Awaitable[R]],
+        *,
+        known_seq: int = 0,
+    ) -> tuple[R, SessionLog]:
+        """An answer from the log of a session that the caller may read; asked for anew when the log
+        is trimmed or healed meanwhile.
+
+        Raises a 404 `Problem` when there is no such session, 409 `behind-head` for a `min_seq` that
+        the log does not hold (there is nothing to wait for: the log is read itself), 503 for a log
+        that is being repaired.
+        """
+        for _ in range(_ATTEMPTS):
+            strong = params.consistency == "strong"
+            log = await self.open(caller, session_id, strong=strong, known_seq=known_seq)
+            wanted = params.min_seq
+            if wanted is not None and wanted > log.end and log.whole:
+                raise behind_end(log, f"min_seq {wanted}")
+            try:
+                return await answer(log), log
+            except Gap:
+                await asyncio.sleep(0.02)
+        raise Problem(
+            "log-damaged",
+            f"the log of session {session_id} is being repaired: ask again shortly",
+        )
+
     async def open(
         self, caller: Caller, session_id: str, *, strong: bool = False, known_seq: int = 0
     ) -> SessionLog:
@@ -95,7 +139,7 @@ class SessionLogs:
         """The events from `last` back to `first`, as many as a chunk takes."""
         begin = log.tail[0].seq if log.tail else log.archived.seq + 1
         if wanted.last >= begin:
-            span = Span(max(wanted.first, begin, wanted.last - 499), wanted.last)
+            span = Span(max(wanted.first, begin, wanted.last - CHUNK_EVENTS + 1), wanted.last)
             return (in_tail(log.tail, span) or [])[::-1]
         name, _, params = question(log.key, wanted)
         text = sql(name, 0, frozenset({"desc"}))
@@ -244,7 +288,7 @@ def _whole(key: SessionKey) -> Scope:
 
 def _event(rows: Rows, row: int) -> LogEvent:
     """A row of log_span.sql or log_places.sql."""
-    raw = bytes.fromhex((rows.text(row, 3) or "\\x")[2:])
+    raw = unhexlify((rows.raw(row, 3) or b"").removeprefix(b"\\x"))
     stored = StoredEvent(
         rows.number(row, 0) or 0, rows.text(row, 1) or "", rows.number(row, 2) or 0, raw
     )
@@ -263,15 +307,11 @@ def _erased_by(tail: list[LogEvent]) -> Mapping[str, int]:
     return erased
 
 
-def check_min_seq(log: SessionLog, wanted: int | None) -> None:
-    """Refuse, with 409 `behind-head`, a seq that the log does not hold. There is nothing to wait
-    for: the log is read itself."""
-    if wanted is not None and wanted > log.end and log.whole:
-        raise Problem(
-            "behind-head",
-            f"min_seq {wanted}: the log of the session ends at seq {log.end}",
-            head=log.end,
-        )
+def behind_end(log: SessionLog, asked: str) -> Problem:
+    """For a seq that the log does not hold yet."""
+    return Problem(
+        "behind-head", f"{asked}: the log of the session ends at seq {log.end}", head=log.end
+    )
 
 
 def _too_far_behind(events: int) -> Problem:

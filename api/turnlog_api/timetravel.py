@@ -1,24 +1,23 @@
 """Time travel: a session and its turns as they were after any of its events."""
 
-import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Generic, NamedTuple, TypeVar
 
 from turnlog_api import moments, queries
 from turnlog_api.asof import AsOf
 from turnlog_api.auth import Caller
-from turnlog_api.logsteps import Gap, Unfoldable
+from turnlog_api.logsteps import Unfoldable
 from turnlog_api.params import ReadParams
 from turnlog_api.pasts import Past, Pasts
 from turnlog_api.problems import Problem
 from turnlog_api.queries import SessionAnswer, TurnsPage, Window
 from turnlog_api.reading import Reader
-from turnlog_api.sessionlog import SessionLog, SessionLogs, check_min_seq
+from turnlog_api.sessionlog import SessionLog, SessionLogs, behind_end
 from turnlog_producers.errors import Unavailable
 
 A = TypeVar("A", SessionAnswer, TurnsPage)
 
-_ATTEMPTS = 5
+_UNKNOWN = "what the log has recorded since it was last archived is not known"
 
 
 class Seen(NamedTuple, Generic[A]):
@@ -76,29 +75,20 @@ class TimeTravel:
         now: Callable[[], Awaitable[A | None]],
         then: Callable[[Past], Awaitable[A]],
     ) -> Seen[A]:
-        for _ in range(_ATTEMPTS):
-            log = await self._logs.open(
-                caller,
-                session_id,
-                strong=params.consistency == "strong",
-                known_seq=self._pasts.known_seq(caller.tenant, session_id),
-            )
-            check_min_seq(log, params.min_seq)
+        async def answer(log: SessionLog) -> tuple[A, int]:
             at = await self._seq(log, as_of)
             if at == log.projected_seq and not log.decoder.erased:
-                answer = await now()
-                if answer is not None and answer.seq == at:
-                    return Seen(answer, at, log)
+                found = await now()
+                if found is not None and found.seq == at:
+                    return found, at
             try:
-                return Seen(await then(await self._pasts.at(log, at)), at, log)
+                return await then(await self._pasts.at(log, at)), at
             except Unfoldable as error:
                 raise _unfoldable(error.seq) from None
-            except Gap:
-                await asyncio.sleep(0.02)
-        raise Problem(
-            "log-damaged",
-            f"the log of session {session_id} is being repaired: ask again shortly",
-        )
+
+        known_seq = self._pasts.known_seq(caller.tenant, session_id)
+        found, log = await self._logs.read(caller, session_id, params, answer, known_seq=known_seq)
+        return Seen(*found, log)
 
     async def _seq(self, log: SessionLog, as_of: AsOf) -> int:
         """The event that the moment is after."""
@@ -106,25 +96,17 @@ class TimeTravel:
             if as_of.seq == 0:
                 raise Problem("not-found", "as_of 0: the session begins with event 1")
             if as_of.seq > log.end:
-                raise _behind_end(log, as_of.seq)
+                if not log.whole:
+                    raise Unavailable(_UNKNOWN)
+                raise behind_end(log, f"as_of {as_of.seq}")
             return as_of.seq
         assert as_of.moment is not None, "a moment is a seq or a time"
         if not log.whole and as_of.moment >= log.archived.recorded_at:
-            raise Unavailable("what the log has recorded since it was last archived is not known")
+            raise Unavailable(_UNKNOWN)
         seq = await self._logs.seq_at(log, as_of.moment)
         if seq == 0:
             raise Problem("not-found", "as_of: the session's first event was recorded later")
         return seq
-
-
-def _behind_end(log: SessionLog, seq: int) -> Exception:
-    if not log.whole:
-        return Unavailable("what the log has recorded since it was last archived is not known")
-    return Problem(
-        "behind-head",
-        f"as_of {seq}: the log of the session ends at seq {log.end}",
-        head=log.end,
-    )
 
 
 def _unfoldable(seq: int) -> Problem:
