@@ -18,6 +18,7 @@ _EXAMPLES: dict[str, Any] = {}
 _PATH = {
     "session_id": "The session. 1 to 128 of `A-Z a-z 0-9 . _ ~ -`.",
     "turn_id": "A turn of the session.",
+    "user_id": "A user, percent-encoded.",
 }
 _HEADERS = {
     "Turnlog-User": "The user to act for; scope `service` or `admin`.",

@@ -115,6 +115,13 @@ class RetractParams(WriteParams):
     ] = False
 
 
+class DeleteParams(WriteParams):
+    erase: Annotated[
+        bool,
+        Field(description="Remove the session for good, from the log as well. No undoing it."),
+    ] = False
+
+
 def read_params(request: Request, kind: type[P]) -> P:
     """The query parameters, or a 422 `Problem` that names each bad one."""
     return _parse(kind, request.scope["query_string"])

@@ -3,6 +3,7 @@
 from starlette.requests import Request
 
 from turnlog_api.auth import Caller
+from turnlog_api.erasing import UserEraser
 from turnlog_api.logreads import LogReads
 from turnlog_api.reading import Reader
 from turnlog_api.redislink import RedisLink
@@ -27,6 +28,7 @@ class Service:
         self.time_travel = TimeTravel(settings.postgres_url, self.reader, self.logs)
         self.waits = Waits(self.reader)
         self.writer = Writer(settings, self.log, self.reader, self.waits, self.strong)
+        self.user_eraser = UserEraser(self.log, self.reader, self.writer.turnlog)
 
     async def open(self) -> None:
         await self.reader.open()

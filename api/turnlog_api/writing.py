@@ -14,6 +14,7 @@ from turnlog_api.idempotency import Claims, Draft, StoredEvents, event_id_for
 from turnlog_api.logreads import LogReads, head_of
 from turnlog_api.models import AnnotationIn, SessionIn, SessionPatch, TurnIn, TurnPatch
 from turnlog_api.params import (
+    DeleteParams,
     RetractParams,
     WriteParams,
     expected_seq,
@@ -61,7 +62,7 @@ class Writer:
         self._stored = StoredEvents(log, reader)
         self._claims = Claims(log)
         self._background: set[asyncio.Task[int | None]] = set()
-        self._turnlog = AsyncTurnLog.connect(
+        self.turnlog = AsyncTurnLog.connect(
             settings.redis_url,
             partitions=settings.partitions,
             max_event_bytes=settings.max_event_bytes,
@@ -70,7 +71,7 @@ class Writer:
         )
 
     async def close(self) -> None:
-        await self._turnlog.close()
+        await self.turnlog.close()
         for task in self._background:
             task.cancel()
         await asyncio.gather(*self._background, return_exceptions=True)
@@ -213,12 +214,32 @@ class Writer:
             fault = {"pointer": "/branch", "detail": detail}
             raise Problem("invalid", f"/branch: {detail}", errors=[fault])
 
-    async def mark(
-        self, caller: Caller, request: Request, session_id: str, type_: str, *, creates: bool
-    ) -> Response:
-        """Write an event without data: session.deleted, session.restored."""
-        draft = Draft(session_id, _event_id(caller, request), type_, {})
-        return await self._write(caller, request, draft, must_exist=True, creates=creates)
+    async def delete(self, caller: Caller, request: Request, session_id: str) -> Response:
+        """Delete a session softly."""
+        draft = Draft(session_id, _event_id(caller, request), "session.deleted", {})
+        return await self._write(
+            caller, request, draft, must_exist=True, creates=False, kind=DeleteParams
+        )
+
+    async def restore(self, caller: Caller, request: Request, session_id: str) -> Response:
+        """Undo a delete."""
+        draft = Draft(session_id, _event_id(caller, request), "session.restored", {})
+        return await self._write(caller, request, draft, must_exist=True)
+
+    async def erase(self, caller: Caller, request: Request, session_id: str) -> Response:
+        """Erase a session for good. That it is erased already is told to whoever has erased it by
+        the same request, or may know: nobody owns an erased session any more."""
+        draft = Draft(session_id, _event_id(caller, request), "session.erased", {})
+        head = await self._log.head(caller.tenant, session_id)
+        if head is None or not head.erased:
+            return await self._write(
+                caller, request, draft, must_exist=True, creates=False, kind=DeleteParams
+            )
+        if caller.user_id not in (None, head.owner) and head.event_id != draft.event_id:
+            raise no_session()
+        appended = Appended(session_id, head.seq, head.event_id, None, True, None)
+        seq = await self._wait(caller.tenant, appended)
+        return written(appended, 200, {}, seq=seq, head=head.seq)
 
     async def clear(self, caller: Caller, request: Request, session_id: str) -> Response:
         """Hide the turns so far, and say how many those were: the event is only written at the seq
@@ -291,7 +312,7 @@ class Writer:
         )
 
     async def _append(self, caller: Caller, draft: Draft, expected: int | None) -> Appended:
-        chat = self._turnlog.session(
+        chat = self.turnlog.session(
             draft.session_id,
             tenant=caller.tenant,
             user_id=caller.user_id,

@@ -17,6 +17,7 @@ from turnlog_api.models import (
     Written,
 )
 from turnlog_api.params import (
+    DeleteParams,
     SessionsParams,
     WriteParams,
     given,
@@ -176,7 +177,7 @@ async def change_session(request: Request) -> Response:
 
 @router.delete(
     "/v1/sessions/{session_id}",
-    summary="Delete a session, softly",
+    summary="Delete or erase a session",
     response_class=Response,
     responses=answers(
         200,
@@ -186,13 +187,16 @@ async def change_session(request: Request) -> Response:
         on_session=True,
         also=(202,),
     ),
-    openapi_extra=asks(path=("session_id",), query=WriteParams, writes=True),
+    openapi_extra=asks(path=("session_id",), query=DeleteParams, writes=True),
 )
 async def delete_session(request: Request) -> Response:
-    """Take the session out of every list. Nothing is lost: `restore` brings it back."""
+    """Take the session out of every list. Nothing is lost: `restore` brings it back. With
+    `erase=true` it is removed for good, from the log as well, and takes nothing any more."""
     service, caller = service_of(request), caller_of(request)
     session_id = path_id(request, "session_id")
-    return await service.writer.mark(caller, request, session_id, "session.deleted", creates=False)
+    if read_params(request, DeleteParams).erase:
+        return await service.writer.erase(caller, request, session_id)
+    return await service.writer.delete(caller, request, session_id)
 
 
 @router.post(
@@ -213,8 +217,7 @@ async def delete_session(request: Request) -> Response:
 async def restore_session(request: Request) -> Response:
     """Bring a deleted session back, with what was appended meanwhile."""
     service, caller = service_of(request), caller_of(request)
-    session_id = path_id(request, "session_id")
-    return await service.writer.mark(caller, request, session_id, "session.restored", creates=True)
+    return await service.writer.restore(caller, request, path_id(request, "session_id"))
 
 
 @router.post(
