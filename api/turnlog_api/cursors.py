@@ -13,7 +13,7 @@ from pydantic_core import to_json
 from turnlog_api.problems import Problem
 
 C = TypeVar("C", bound="Cursor")
-MAX_CURSOR = 4096
+MAX_CURSOR = 8192
 
 
 class Cursor(BaseModel):

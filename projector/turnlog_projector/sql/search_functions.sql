@@ -111,7 +111,7 @@ $$;
 -- Search, for whoever the transaction says is reading (generation_guard.sql tells how). It runs with
 -- the rights of the tables' owner, because under a policy the index of words is not used; so it looks
 -- at tenant, user and visibility itself, for every row that it answers with.
---     wanted        a tsquery (searchquery.py makes it)
+--     wanted        a tsquery (searchquery.py makes it); NULL finds nothing
 --     kinds         letters of the kinds of text (searchtext.py)
 --     ranked        by rank, else the newest first
 --     last_…        the place to go on behind
@@ -175,7 +175,7 @@ BEGIN
         scope := '(' || turnlog.search_scope('u', kinds, reader_tenant, reader_user)
             || ' | ' || turnlog.search_scope('v', kinds, reader_tenant, '') || ')';
     END IF;
-    IF scope IS NULL THEN
+    IF scope IS NULL OR coalesce(numnode(words_wanted), 0) = 0 THEN
         RETURN;
     END IF;
     all_wanted := words_wanted && (
