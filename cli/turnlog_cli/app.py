@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from turnlog_cli.commands.api import api
+from turnlog_cli.commands.archive import archive
 from turnlog_cli.commands.generations import generations
 from turnlog_cli.commands.import_ import import_
 from turnlog_cli.commands.init import init
@@ -47,6 +48,7 @@ COMMANDS = {
     "parked": parked,
     "repair": repair,
     "trim": trim,
+    "archive": archive,
     "schema": schema,
     "token": token,
 }

@@ -24,6 +24,7 @@ from turnlog_projector.init import check_same_log
 from turnlog_projector.leases import Leases
 from turnlog_projector.log import LogReader, SessionKey
 from turnlog_projector.projection import AnchorLost, Projection, StreamBroken
+from turnlog_projector.restoring import check_not_restoring
 from turnlog_projector.settings import Settings
 from turnlog_projector.trim_duty import TrimDuty
 from turnlog_projector.wakes import Wakes
@@ -193,6 +194,7 @@ class _Duty:
                 self._settle(key, "a producer found it damaged")
 
     def _tick(self, now: float) -> None:
+        check_not_restoring(self.projection.connection)
         owned = self.leases.tick()
         if owned != self.owned:
             logger.info("owns %d partitions", len(owned))
@@ -243,6 +245,7 @@ class _Duty:
         """Before anything is put right in Redis: one that was emptied, or holds another log by now,
         must not be refilled unless an operator says so. Raises `WrongLog`."""
         check_same_log(read_meta(self.projection.log.client), self.meta)
+        check_not_restoring(self.projection.connection)
 
     def _settle(self, key: SessionKey, reason: str) -> None:
         self._check_log()
