@@ -178,6 +178,8 @@ def test_statements_that_read_read_models_ask_whose_they_are() -> None:
         "stored_turns": "the same",
         "stored_count": "the same",
         "status": "sizes and totals, no rows",
+        "sessions_of_user": "for operators, who erase a user of their tenant",
+        "search": "asks a function of the database, which asks whose the sessions are",
         "projected": "seqs alone, for those who have written or may read the session",
     }
     folder = resources.files("turnlog_api") / "sql"
