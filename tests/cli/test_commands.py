@@ -151,6 +151,10 @@ def test_parked_sessions_are_listed_and_skipped(filled: Turnlog) -> None:
     assert ran.code == 1
     assert "default:bad at seq 1" in ran.out
     assert filled("status").code == 1
+    assert filled("parked", "--tenant", "other", "--json").json == {"items": []}
+    again = filled("parked", "--retry-all", "--json")
+    assert (again.code, again.json["folded"]) == (1, 0)
+    assert filled("parked", "--retry-all", "--skip", "bad").code == 2
     skipped = filled("parked", "--skip", "bad", "--json")
     assert skipped.code == 0, skipped.err
     assert len(filled("show", "bad", "--json").json["turns"]) == 1
