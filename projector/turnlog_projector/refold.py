@@ -16,7 +16,8 @@ from turnlog_projector.generations import reaches
 from turnlog_projector.log import SessionKey, StoredEvent
 from turnlog_projector.readmodels import ReadModels
 from turnlog_projector.refusals import refusal
-from turnlog_projector.sqlfiles import statement
+from turnlog_projector.search import make_again
+from turnlog_projector.sqlfiles import SCRATCH, statement
 from turnlog_projector.tables import ROW_OF
 from turnlog_projector.work import SessionWork
 from turnlog_schemas.codec import RecordedEvent
@@ -42,7 +43,21 @@ def refold_session(
     offset moved, or its row locked). The generation has its indexes. Memory is bounded by a chunk,
     whatever the length of the session. Returns the event at which folding had to stop, if any:
     noting it as parked is left to the caller. What anyone has cached of the session is stale then.
+    What is gone cannot be searched any more; the worker makes the rest of it searchable again.
     """
+    stopped = _refold(connection, generation, key, upto_pos, upto_seq)
+    if generation != SCRATCH:
+        make_again(connection, generation, key)
+    return stopped
+
+
+def _refold(
+    connection: Database,
+    generation: int,
+    key: SessionKey,
+    upto_pos: int | None,
+    upto_seq: int | None,
+) -> Parked | None:
     _remove_rows(connection, generation, key)
     skipped = skipped_events(connection, key)
     limits = {"upto_pos": upto_pos, "upto_seq": upto_seq}

@@ -132,20 +132,19 @@ def _write(connection: Database, generation: int, batch: _Batch) -> int:
     _take_named(connection, generation, batch, sessions, changes)
     for name in batch.titled & sessions.keys():
         changes.title(sessions[name])
-    with connection.cursor() as cursor:
-        changes.write(cursor, generation)
-        for tenant, session_id in batch.cleared & sessions.keys():
-            cursor.execute(
-                statement("remove_search_below", generation=generation),
-                {
-                    "tenant": tenant,
-                    "session_id": session_id,
-                    "floor": sessions[tenant, session_id].floor,
-                },
-            )
-        for key in batch.again:
-            again = {"generation": generation, **key._asdict()}
-            cursor.execute(statement("put_search_stale"), again)
+    changes.write(connection, generation)
+    for tenant, session_id in batch.cleared & sessions.keys():
+        connection.execute(
+            statement("remove_search_below", generation=generation),
+            {
+                "tenant": tenant,
+                "session_id": session_id,
+                "floor": sessions[tenant, session_id].floor,
+            },
+        )
+    for key in batch.again:
+        again = {"generation": generation, **key._asdict()}
+        connection.execute(statement("put_search_stale"), again)
     return len(changes.put) + len(changes.gone)
 
 
@@ -196,14 +195,12 @@ def _make_again(connection: Database, generation: int, positions: dict[int, int]
         changes.turn(sessions[name], turn)
     if not turns and name in sessions:
         changes.title(sessions[name])
-    with connection.cursor() as cursor:
-        changes.write(cursor, generation)
-        if turns:
-            last = {**where, "done": turns[-1]["seq"]}
-            cursor.execute(statement("search_stale_done"), last)
-        else:
-            cursor.execute(statement("remove_search_unfounded", generation=generation), where)
-            cursor.execute(statement("remove_search_stale"), where)
+    changes.write(connection, generation)
+    if turns:
+        connection.execute(statement("search_stale_done"), {**where, "done": turns[-1]["seq"]})
+    else:
+        connection.execute(statement("remove_search_unfounded", generation=generation), where)
+        connection.execute(statement("remove_search_stale"), where)
     return Indexed(0, len(changes.put) + len(changes.gone), True)
 
 

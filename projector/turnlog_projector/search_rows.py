@@ -1,15 +1,17 @@
 """The rows of search, made from rows of the read models."""
 
+import logging
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
-from psycopg import Cursor
-from psycopg.rows import TupleRow
+import psycopg
 
 from turnlog_projector.database import Database
 from turnlog_projector.sqlfiles import statement
 from turnlog_projector.tables import columns
 from turnlog_schemas.searchtext import SearchScope, title_vector, turn_vector
+
+logger = logging.getLogger(__name__)
 
 Name = tuple[str, str]
 """Tenant and session_id."""
@@ -58,15 +60,32 @@ class Changes:
         else:
             self.gone.add(key)
 
-    def write(self, cursor: Cursor[TupleRow], generation: int) -> None:
-        """Write them; the caller holds the lock (`search.lock`)."""
+    def write(self, connection: Database, generation: int) -> None:
+        """Write them; the caller holds the lock (`search.lock`). A row that Postgres refuses stays
+        unfound: one text must not stop the search of all others."""
         gone = sorted(self.gone - self.put.keys())
         if gone:
             remove = statement("remove_search_rows", generation=generation)
-            cursor.execute(remove, columns(gone, 3))
-        if self.put:
+            connection.execute(remove, columns(gone, 3))
+        if not self.put:
+            return
+        rows = list(self.put.values())
+        if _put(connection, generation, rows):
+            return
+        for row in rows:
+            if not _put(connection, generation, [row]):
+                logger.warning("session %s:%s: turn %d cannot be searched", *row[:3])
+
+
+def _put(connection: Database, generation: int, rows: list[Row]) -> bool:
+    """False, and nothing is written, when Postgres refuses one of them."""
+    try:
+        with connection.transaction():
             put = statement("put_search", generation=generation)
-            cursor.execute(put, columns(list(self.put.values()), 5))
+            connection.execute(put, columns(rows, 5))
+    except (psycopg.DataError, psycopg.errors.ProgramLimitExceeded):
+        return False
+    return True
 
 
 def load_sessions(

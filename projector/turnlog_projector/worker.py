@@ -23,8 +23,10 @@ from turnlog_projector.errors import NotReady, ServerUnavailable
 from turnlog_projector.init import check_same_log
 from turnlog_projector.leases import Leases
 from turnlog_projector.log import LogReader, SessionKey
+from turnlog_projector.masses import Masses
 from turnlog_projector.projection import AnchorLost, Projection, StreamBroken
 from turnlog_projector.restoring import check_not_restoring
+from turnlog_projector.search_duty import SearchDuty
 from turnlog_projector.settings import Settings
 from turnlog_projector.trim_duty import TrimDuty
 from turnlog_projector.wakes import Wakes
@@ -46,8 +48,8 @@ logger = logging.getLogger(__name__)
 class Worker:
     """One worker; `run` returns when `stopping` answers True.
 
-    Raises `WrongLog`, `NotReady`, `UnsafeServer` or `Misconfigured` when an operator has to do
-    something first.
+    Raises `WrongLog`, `NotReady`, `UnsafeServer`, `Misconfigured` or `MassParking` when an operator
+    has to do something first.
     Everything else, such as a server that is away, it outlives.
     """
 
@@ -57,6 +59,8 @@ class Worker:
         self._failures = 0
         self._reason = ""
         self._run_id = ""
+        self._masses = Masses(limit=settings.park_limit, percent=settings.park_percent)
+        self._resumed = False
 
     def run(self) -> None:
         while not self.stopping():
@@ -98,11 +102,19 @@ class Worker:
                     raise NotReady("the database belongs to no log yet: run `turnlog init`")
                 meta = check_same_log(read_meta(client), LogMeta(row[0], row[1]))
                 check_partitions(meta, self.settings.partitions)
-                projection = Projection(LogReader(client, meta.partitions), connection)
+                if not self._resumed:
+                    self._masses.resume(connection)
+                    self._resumed = True
+                log = LogReader(client, meta.partitions)
+                projection = Projection(log, connection, self._masses)
                 leases = Leases(connection, lease_seconds=self.settings.lease_seconds)
                 wakes.subscribe()
                 audit_now = self._restarted(client)
-                _Duty(self, projection, leases, wakes, meta, audit_now=audit_now).run()
+                with SearchDuty(self.settings.postgres_url) as searching:
+                    duty = _Duty(
+                        *(self, projection, leases, wakes, meta, searching), audit_now=audit_now
+                    )
+                    duty.run()
                 leases.release()
         finally:
             wakes.close()
@@ -133,6 +145,7 @@ class _Duty:
         leases: Leases,
         wakes: Wakes,
         meta: LogMeta,
+        searching: SearchDuty,
         *,
         audit_now: bool,
     ) -> None:
@@ -141,6 +154,7 @@ class _Duty:
         self.leases = leases
         self.wakes = wakes
         self.meta = meta
+        self.searching = searching
         self.owned: set[int] = set()
         self.dirty: set[int] = set()
         self.audits: dict[int, Iterator[int]] = {}
@@ -167,6 +181,7 @@ class _Duty:
             self._erase()
             if self.dirty & self.owned:
                 self._project()
+                self.searching.tell(busy=True)
                 busy_since = busy_since or now
                 continue
             self.dirty.clear()
@@ -179,6 +194,7 @@ class _Duty:
             busy_since = None
             if not self.audits:
                 self.worker.works()
+                self.searching.tell(busy=False)
                 self._wait(now)
 
     def _wait(self, now: float) -> None:
@@ -206,6 +222,7 @@ class _Duty:
             for place, partition in enumerate(sorted(owned - self.owned)):
                 self.next_audit[partition] = now + spread * (place + 1) / max(len(owned), 1)
             self.owned = owned
+            self.searching.owned = frozenset(owned)
             self._next_look = 0.0
         self._next_tick = now + self.leases.lease_seconds / 3
 

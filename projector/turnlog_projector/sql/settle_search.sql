@@ -1,0 +1,1 @@
+SELECT gin_clean_pending_list('{g}.search_words'::regclass)
