@@ -77,7 +77,7 @@ def copy_partition(
         for (tenant, session_id), events in groupby(rows, itemgetter(0, 1)):
             key = SessionKey(partition, tenant, session_id)
             work = SessionWork(key, None, None)
-            decoded = decode_rows(key, (row[2:] for row in events), skips.get(key, NO_SKIPS))
+            decoded = decode_rows(key, events, skips.get(key, NO_SKIPS))
             if decoded is None:
                 copier.large.append(key)
                 continue
@@ -147,17 +147,19 @@ class _Copier:
 def decode_rows(
     key: SessionKey, rows: Iterable[Any], skipped: frozenset[int]
 ) -> DecodedRows | None:
-    """Decode archive rows (seq, event_id, recorded_at, bytes, repeat_of, hash) of one session, up
-    to the first that cannot be decoded; None when they are too many for memory."""
+    """Decode archive rows (tenant, session_id, seq, event_id, recorded_at, bytes, repeat_of, hash)
+    of one session, up to the first that cannot be decoded; None when they are too many for memory.
+    Raises `ArchiveDamaged`."""
     events: list[RecordedEvent] = []
     stopped: Parked | None = None
     count = size = 0
-    for seq, event_id, recorded_at, raw, repeat_of, hashed in rows:
+    for _, _, seq, event_id, recorded_at, raw, repeat_of, hashed in rows:
         count += 1
         size += len(raw)
         if count > LARGE_SESSION_EVENTS or size > LARGE_SESSION_BYTES:
             return None
-        check_hash(key, seq, raw, hashed)
+        if event_hash(raw) != hashed:
+            raise _damaged(key, seq)
         if stopped is not None:
             continue
         stored = StoredEvent(seq, event_id, recorded_at, raw)
@@ -171,10 +173,8 @@ def decode_rows(
     return DecodedRows(events, stopped, count, size)
 
 
-def check_hash(key: SessionKey, seq: int, raw: bytes, hashed: bytes) -> None:
-    """Refuse bytes of the archive that were changed. Raises `ArchiveDamaged`."""
-    if event_hash(raw) != hashed:
-        raise ArchiveDamaged(
-            f"the archive was changed: event {seq} of session {key.field} is not what its hash was "
-            f"made of; see `turnlog verify --session {key.session_id} --tenant {key.tenant}`"
-        )
+def _damaged(key: SessionKey, seq: int) -> ArchiveDamaged:
+    return ArchiveDamaged(
+        f"the archive was changed: event {seq} of session {key.field} is not what its hash was "
+        f"made of; see `turnlog verify --session {key.session_id} --tenant {key.tenant}`"
+    )

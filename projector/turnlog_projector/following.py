@@ -140,8 +140,8 @@ class Follower:
         last = rows[-1][0] if rows else left[-1]
         reached = {p: upto[p] for p in left if p < last or not rows}
         sessions: dict[SessionKey, list[Any]] = {}
-        for partition, pos, tenant, session_id, *event in rows:
-            sessions.setdefault(SessionKey(partition, tenant, session_id), []).append(event)
+        for partition, pos, *row in rows:
+            sessions.setdefault(SessionKey(partition, row[0], row[1]), []).append(row)
             if partition == last:
                 reached[partition] = pos
         held = {k: v for k, v in sessions.items() if self.generation.has(k.tenant, k.session_id)}
@@ -156,13 +156,13 @@ class Follower:
         works: list[tuple[SessionWork, list[RecordedEvent]]] = []
         afresh: list[SessionKey] = []
         for key, rows in sessions.items():
-            if any(erasing_event(Stored(*row[:4]), row[4]) is not None for row in rows):
+            if any(erasing_event(Stored(*row[2:6]), row[6]) is not None for row in rows):
                 afresh.append(key)
                 continue
             if key in self.parked or not (rows := [row for row in rows if self._holds(row)]):
                 continue
             session = found[key][1]
-            if rows[0][0] != (session["seq"] if session is not None else 0) + 1:
+            if rows[0][2] != (session["seq"] if session is not None else 0) + 1:
                 # It had stopped before: parked when the generation was live, or never complete.
                 afresh.append(key)
                 continue
@@ -182,6 +182,6 @@ class Follower:
             self.refold(key, reached[key.partition])
 
     def _holds(self, row: Any) -> bool:
-        seq, _, recorded_at, *_ = row
+        _, _, seq, _, recorded_at, *_ = row
         until, last = self.generation.until_recorded_at, self.generation.until_seq
         return (until is None or recorded_at <= until) and (last is None or seq <= last)

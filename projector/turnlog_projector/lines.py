@@ -50,6 +50,9 @@ _TIMES = {
     for table, (columns, _) in TABLES.items()
 }
 _NEEDS_ESCAPE = {8: "\\b", 9: "\\t", 10: "\\n", 11: "\\v", 12: "\\f", 13: "\\r", 92: "\\\\"}
+_BODY = {table: columns.index("body") for table, (columns, _) in TABLES.items()}
+"""JSON: nothing in it has to be escaped but the backslash."""
+_UNUSUAL = re.compile(r"[\x08-\x0d\\]")
 _SPECIAL = re.compile(rb"[\x08\x0a-\x0d\\]")
 _SPECIAL_OR_TAB = re.compile(rb"[\x08-\x0d\\]")
 _ESCAPED = {value: chr(code) for code, value in _NEEDS_ESCAPE.items()}
@@ -117,10 +120,15 @@ def fields(line: bytes) -> list[str | None]:
 
 
 def _line(table: str, row: Row) -> bytes:
-    times = _TIMES[table]
+    times, body = _TIMES[table], _BODY[table]
     columns = [
-        _time(value) if place in times else _column(value) for place, value in enumerate(row)
+        value if type(value) is str and not _UNUSUAL.search(value) else _column(value)
+        for value in row[:body]
     ]
+    for place in times:
+        columns[place] = _time(row[place])
+    columns.append(row[body].replace("\\", "\\\\"))
+    columns += [_column(value) for value in row[body + 1 :]]
     return ("\t".join(columns) + "\n").encode()
 
 
@@ -139,7 +147,7 @@ def _column(value: Any) -> str:
 
 
 def _text(value: str) -> str:
-    return value.translate(_NEEDS_ESCAPE)
+    return value.translate(_NEEDS_ESCAPE) if _UNUSUAL.search(value) else value
 
 
 def _time(value: str) -> str:
