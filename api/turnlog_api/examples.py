@@ -64,6 +64,74 @@ EVENT: dict[str, Any] = {
     "recorded_at": "2026-01-31T12:00:09.104000Z",
 }
 EVENT_PAGE: dict[str, Any] = {"items": [EVENT], "next_cursor": None, "has_more": False}
+REVISION_PAGE: dict[str, Any] = {
+    "items": [
+        {
+            "turn_id": "0198c0de-7a11-7000-8000-000000000000",
+            "seq": 4,
+            "type": "turn.edited",
+            "reason": None,
+            "before": {"content": "How is revenue by region?", "edited": False},
+            "after": {"content": "How is revenue by country?", "edited": True},
+            "at": "2026-01-31T12:00:09.102000Z",
+            "actor": {"kind": "user", "id": "u-1"},
+        }
+    ],
+    "next_cursor": None,
+    "has_more": False,
+}
+TITLE_PAGE: dict[str, Any] = {
+    "items": [
+        {
+            "seq": 2,
+            "title": "How is revenue by region?",
+            "before": None,
+            "source": "turn",
+            "turn_id": "0198c0de-7a11-7000-8000-000000000000",
+            "at": "2026-01-31T12:00:00.000000Z",
+            "actor": {"kind": "user", "id": "u-1"},
+        },
+        {
+            "seq": 5,
+            "title": "Revenue",
+            "before": "How is revenue by region?",
+            "source": "user",
+            "turn_id": None,
+            "at": "2026-01-31T12:01:00.000000Z",
+            "actor": {"kind": "user", "id": "u-1"},
+        },
+    ],
+    "next_cursor": None,
+    "has_more": False,
+}
+BRANCH_PAGE: dict[str, Any] = {
+    "items": [
+        {
+            "branch_id": "main",
+            "parent_branch_id": None,
+            "fork_seq": 0,
+            "first_seq": 2,
+            "tip_turn_id": "0198c0de-7a11-7000-8000-000000000001",
+            "path": [["main", None]],
+            "created_at": "2026-01-31T12:00:00.000000Z",
+            "actor": {"kind": "user", "id": "u-1"},
+            "shown": False,
+        },
+        {
+            "branch_id": "b6",
+            "parent_branch_id": "main",
+            "fork_seq": 2,
+            "first_seq": 6,
+            "tip_turn_id": "0198c0de-7a11-7000-8000-000000000002",
+            "path": [["main", 2], ["b6", None]],
+            "created_at": "2026-01-31T12:02:00.000000Z",
+            "actor": {"kind": "service", "id": "chat-backend"},
+            "shown": True,
+        },
+    ],
+    "next_cursor": None,
+    "has_more": False,
+}
 SESSION_PAGE: dict[str, Any] = {"items": [SESSION], "next_cursor": None, "has_more": False}
 TURN_PAGE: dict[str, Any] = {
     "items": [TURN],

@@ -14,11 +14,22 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import Request
 from starlette.responses import Response
 
+from turnlog_api.auth import authenticator
 from turnlog_api.docs import describe
 from turnlog_api.faults import as_problem
 from turnlog_api.gate import Gate
 from turnlog_api.problems import Problem
-from turnlog_api.routes import projects, sessions, status, turn_changes, turns
+from turnlog_api.routes import (
+    events,
+    projects,
+    revisions,
+    search,
+    sessions,
+    status,
+    turn_changes,
+    turns,
+    users,
+)
 from turnlog_api.service import Service
 from turnlog_api.settings import ApiSettings, check
 from turnlog_schemas.errors import TurnlogError
@@ -36,6 +47,7 @@ def create_app(settings: ApiSettings) -> FastAPI:
     down, at the start and later: the app answers 503 for what needs it and goes on by itself."""
     check(settings)
     service = Service(settings)
+    authenticate = authenticator(settings)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncGenerator[None]:
@@ -43,6 +55,7 @@ def create_app(settings: ApiSettings) -> FastAPI:
         try:
             yield
         finally:
+            await authenticate.close()
             await service.close()
 
     app = FastAPI(
@@ -57,14 +70,18 @@ def create_app(settings: ApiSettings) -> FastAPI:
         turns.router,
         sessions.router,
         turn_changes.router,
+        events.router,
+        revisions.router,
         projects.router,
+        search.router,
+        users.router,
         status.router,
     ):  # the busiest first
         app.include_router(router)
     app.openapi = lambda: describe(app)
     for kind in (Problem, TurnlogError, HTTPException, psycopg.Error):
         app.add_exception_handler(kind, _answer)
-    app.add_middleware(Gate, settings=settings)
+    app.add_middleware(Gate, settings=settings, authenticate=authenticate)
     if settings.origins:
         app.add_middleware(
             CORSMiddleware,
@@ -73,6 +90,7 @@ def create_app(settings: ApiSettings) -> FastAPI:
             allow_headers=["*"],
             expose_headers=[
                 *("Turnlog-Seq", "Turnlog-Head", "Turnlog-As-Of"),
+                *("Turnlog-Search-Behind", "Turnlog-Search-Lag"),
                 *("X-Request-Id", "Retry-After"),
             ],
         )

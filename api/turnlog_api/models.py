@@ -141,6 +141,60 @@ class EventPage(_Page):
     items: list[StoredEvent]
 
 
+class Revision(_Shown):
+    """What event `seq` did to a turn: the fields that it changed, as they were and as they are
+    since. `type` is that of the event."""
+
+    turn_id: Id
+    seq: int
+    type: str
+    reason: str | None
+    before: JsonObject
+    after: JsonObject
+    at: Moment
+    actor: Actor | None
+
+
+class RevisionPage(_Page):
+    items: list[Revision]
+
+
+class TitleChange(_Shown):
+    """A title that the session had from event `seq` on, and the one that it replaced; one that was
+    made from a turn names it."""
+
+    seq: int
+    title: str
+    before: str | None
+    source: Annotated[str, Field(description="user, model, or turn: made from the first user turn")]
+    turn_id: str | None
+    at: Moment
+    actor: Actor | None
+
+
+class TitlePage(_Page):
+    items: list[TitleChange]
+
+
+class Branch(_Shown):
+    """A branch; `actor` has begun it, with the turn `first_seq`. `path` lists which turns its
+    history takes from which branch, oldest first: up to which seq, null for all."""
+
+    branch_id: str
+    parent_branch_id: str | None
+    fork_seq: Annotated[int, Field(description="The turn of its parent that it follows; 0: none.")]
+    first_seq: int
+    tip_turn_id: Annotated[str, Field(description="Its newest turn.")]
+    path: list[tuple[str, int | None]]
+    created_at: Moment
+    actor: Actor | None
+    shown: bool
+
+
+class BranchPage(_Page):
+    items: list[Branch]
+
+
 class Written(_Shown):
     """What a write has done. `repeat`: an earlier request with this Idempotency-Key had done it."""
 

@@ -8,7 +8,7 @@ and is asked again of that one when it was made for another.
 """
 
 from collections.abc import Callable, Mapping
-from typing import Any, Generic, NamedTuple, TypeVar, cast
+from typing import Any, Generic, NamedTuple, Protocol, TypeVar, cast
 
 import psycopg
 from psycopg.types.numeric import Int8
@@ -38,6 +38,16 @@ class Query(NamedTuple, Generic[T]):
     params: Mapping[str, Any]
     read: Callable[[Rows], T]
     scope: Scope | None = None
+
+
+class OnSession(Protocol):
+    """An answer about a session after event `seq`, whose id is `event_id`."""
+
+    @property
+    def seq(self) -> int: ...
+
+    @property
+    def event_id(self) -> str: ...
 
 
 class SessionAnswer(NamedTuple):

@@ -226,8 +226,7 @@ class SessionLogs:
             if problem.code != "parked":
                 raise
             # What is folded of it decides, or, when that is nothing, whose the log says it is.
-            owned = caller.user_id is None or head.owner == caller.user_id
-            if not projected_seq and not owned:
+            if not projected_seq and not caller.may_own(head):
                 raise no_session() from None
 
     async def _tail(self, key: SessionKey, archived: Archived, head: Head) -> list[LogEvent]:

@@ -7,11 +7,11 @@ from turnlog_api.auth import Caller
 from turnlog_api.logreads import head_of
 from turnlog_api.params import ReadParams
 from turnlog_api.problems import Problem, no_session
-from turnlog_api.queries import SessionAnswer, TurnsPage
+from turnlog_api.queries import OnSession
 from turnlog_api.service import Service
 from turnlog_producers.head import Head
 
-A = TypeVar("A", SessionAnswer, TurnsPage)
+A = TypeVar("A", bound=OnSession)
 Read = Callable[[], Awaitable[A | None]]
 
 

@@ -15,7 +15,7 @@ from turnlog_api import queries
 from turnlog_api.asking import Pooled
 from turnlog_api.logreads import LogReads
 from turnlog_api.problems import Problem
-from turnlog_api.queries import SessionAnswer, TurnsPage, Window
+from turnlog_api.queries import OnSession, SessionAnswer, TurnsPage, Window
 from turnlog_api.reading import Reader, both
 from turnlog_api.scope import Scope
 from turnlog_api.statements import sql
@@ -31,7 +31,7 @@ from turnlog_schemas.codec import RecordedEvent
 from turnlog_schemas.fold import needs
 from turnlog_schemas.rows import SESSION_FOLD_ONLY, Branch, Session, Turn, session_item
 
-A = TypeVar("A", SessionAnswer, TurnsPage)
+A = TypeVar("A", bound=OnSession)
 
 MAX_TAIL_EVENTS = 20_000
 """A session further behind than this is not folded within a request."""
@@ -104,20 +104,22 @@ class StrongReads:
             )
 
         plain = self._reader.fetch(queries.session(scope, session_id))
-        return await self._answer(scope, session_id, plain, answer)
+        return await self.answer(scope, session_id, plain, answer)
 
     async def turns(self, scope: Scope, session_id: str, window: Window) -> TurnsPage | None:
         """A page of turns; None when there is no session that the caller may read."""
         plain = self._reader.turns(scope, session_id, window)
-        return await self._answer(scope, session_id, plain, lambda f: turns_page(f, window))
+        return await self.answer(scope, session_id, plain, lambda f: turns_page(f, window))
 
-    async def _answer(
+    async def answer(
         self,
         scope: Scope,
         session_id: str,
         plain: Coroutine[Any, Any, A | None],
         make: Callable[[Folded], Awaitable[A]],
     ) -> A | None:
+        """What `plain` finds, when that goes as far as the log; else what `make` makes of the
+        session with its tail folded. None when there is none that the caller may read."""
         # The head is read while the plain query runs: an answer that goes as far needs no fold.
         found, head = await both(plain, self._log.head(scope.tenant, session_id))
         if head is None or (found is not None and _holds(found, head)):
@@ -170,7 +172,7 @@ class StrongReads:
         return Folded(snapshot, session, work, stored_seq)
 
 
-def _holds(answer: SessionAnswer | TurnsPage, head: Head) -> bool:
+def _holds(answer: OnSession, head: Head) -> bool:
     """Whether the answer goes at least as far as the head did."""
     return answer.seq > head.seq or (answer.seq == head.seq and answer.event_id == head.event_id)
 

@@ -10,12 +10,12 @@ from turnlog_api.logsteps import Unfoldable
 from turnlog_api.params import ReadParams
 from turnlog_api.pasts import Past, Pasts
 from turnlog_api.problems import Problem
-from turnlog_api.queries import SessionAnswer, TurnsPage, Window
+from turnlog_api.queries import OnSession, SessionAnswer, TurnsPage, Window
 from turnlog_api.reading import Reader
 from turnlog_api.sessionlog import SessionLog, SessionLogs, behind_end
 from turnlog_producers.errors import Unavailable
 
-A = TypeVar("A", SessionAnswer, TurnsPage)
+A = TypeVar("A", bound=OnSession)
 
 _UNKNOWN = "what the log has recorded since it was last archived is not known"
 
