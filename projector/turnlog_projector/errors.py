@@ -6,6 +6,7 @@ TurnlogError
 ├── WrongLog           Redis and Postgres belong to different logs: restore one, or adopt
 ├── UnsafeServer       change the configuration of the server, or upgrade it
 ├── ServerUnavailable  a server does not answer: the caller may try again
+├── MassParking        put a mended release in place, or raise a setting, and start again
 └── Quarantined        a session's history forked where it must not: an operator must look
 """
 
@@ -26,6 +27,11 @@ class ServerUnavailable(TurnlogError):
 
 class UnsafeServer(TurnlogError):
     """A server is set up in a way that would lose events, or is too old."""
+
+
+class MassParking(TurnlogError):
+    """So many sessions cannot be folded that a release must be at fault. None of them was parked
+    by this; nothing is lost."""
 
 
 class Quarantined(TurnlogError):

@@ -28,6 +28,7 @@ from turnlog_projector.folding import (
     prefetch_some,
 )
 from turnlog_projector.log import IndexEntry, LogReader, SessionKey, StoredEvent, Tail
+from turnlog_projector.masses import Masses
 from turnlog_projector.reading import AnchorLost as AnchorLost
 from turnlog_projector.reading import Limits, Reading, SessionReading, read
 from turnlog_projector.readmodels import ReadModels
@@ -67,7 +68,7 @@ class _Ready(NamedTuple):
 class Projection:
     """Projects partitions over one connection to each server."""
 
-    def __init__(self, log: LogReader, connection: Database) -> None:
+    def __init__(self, log: LogReader, connection: Database, masses: Masses | None = None) -> None:
         self.log = log
         self.connection = connection
         self.models = ReadModels(connection, 0)
@@ -76,6 +77,7 @@ class Projection:
         """Sessions just put right: for what the index says of them, the stream is the truth."""
         self.erased: set[int] = set()
         """Partitions in which something was erased that Redis may still hold."""
+        self._masses = masses
         self._sessions = SessionCache()
         self._erasures = Erasures(connection)
         self._behind: list[int] = []
@@ -180,7 +182,7 @@ class Projection:
         self._bump_epochs(batch)
         self._next = ahead
         try:
-            self.commit(batch)
+            self._commit_folded(batch)
         except Refused:
             if not sessions:
                 raise
@@ -258,7 +260,17 @@ class Projection:
         batch = Batch(self.generation)
         self._add(batch, [ready])
         self._bump_epochs(batch)
+        self._commit_folded(batch)
+
+    def _commit_folded(self, batch: Batch) -> None:
+        """Raises `MassParking`, with nothing written, when too much of it would be parked."""
+        if self._masses is None:
+            self.commit(batch)
+            return
+        folded = [key for key, w in batch.works.items() if w.dirty or key in batch.parked]
+        self._masses.check(self.connection, folded, batch.parked)
         self.commit(batch)
+        self._masses.note(self.connection, folded, batch.parked)
 
     def load(self, keys: Iterable[SessionKey]) -> None:
         """Make sure that `archived` and the session rows of these keys are at hand; of several,

@@ -43,6 +43,13 @@ class Settings(BaseSettings):
     trim_keep_events: Annotated[
         int, Field(ge=0, description="newest events of a live session that stay in Redis")
     ] = 100
+    park_limit: Annotated[
+        int,
+        Field(ge=0, description="parked sessions among the last 1,000 folded that stop; 0: never"),
+    ] = 20
+    park_percent: Annotated[
+        float, Field(ge=0, le=100, description="and the share of them that they must be")
+    ] = 10.0
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     log_format: Literal["text", "json"] = "text"
 

@@ -1,29 +1,23 @@
 """A session whose next event cannot be folded waits; everything else goes on."""
 
-from collections.abc import Callable, Generator
-from contextlib import contextmanager
+from collections.abc import Callable
 
 import pytest
-from appending import foreign, poison, turn
+from appending import Writer, event, foreign, poison, turn
+from faulty_fold import patched_handler
 from rig import Rig
-from truth import read_tables
+from truth import fold_archive, read_archive, read_tables
 
 from turnlog_producers.scripts import load_script
 from turnlog_projector.batch import Batch
+from turnlog_projector.following import Progress
+from turnlog_projector.init import create_generation
 from turnlog_projector.parking import NotParked, list_parked, retry
 from turnlog_projector.projection import Projection
-from turnlog_projector.rebuild import Progress
 from turnlog_projector.replay import replay
-from turnlog_schemas import fold as fold_module
-from turnlog_schemas.codec import RecordedEvent
-from turnlog_schemas.rows import Changes, Rows, Session
+from turnlog_projector.sqlfiles import statement
 
 pytestmark = pytest.mark.integration
-
-
-def broken(session: Session, rows: Rows, event: RecordedEvent) -> Changes:
-    """A handler with a fault, as a release might bring one."""
-    raise KeyError("a fault of ours")
 
 
 def turns_of(rig: Rig, session_id: str) -> list[str]:
@@ -208,6 +202,62 @@ def test_a_skip_during_a_replay_is_not_undone_by_it(rig: Rig, phase: str) -> Non
     assert turns_of(rig, "s") == ["t0", "t1"]
 
 
+@pytest.mark.parametrize("skip", [True, False])
+def test_a_kept_generation_gets_what_it_would_have_had(rig: Rig, skip: bool) -> None:
+    """Up to where it was left; what was archived later comes when it catches up."""
+    with patched_handler("turn.appended"):
+        rig.writer.append("s", turn("t0"), turn("t1"))
+        rig.drain(rig.projection())
+    rig.writer.append("s", event("session.updated", {"title": "T"}))
+    rig.drain(rig.projection())
+    live = rig.projection().generation
+    # As if a replay had met the same fault.
+    kept = create_generation(rig.connection, state="kept")
+    rig.connection.execute(statement("generation_indexes", generation=kept))
+    rig.connection.execute(
+        "INSERT INTO turnlog.positions SELECT %s, partition, pos FROM turnlog.offsets", (kept,)
+    )
+    rig.writer.append("s", turn("t2"))
+    rig.writer.append("s", event("turn.edited", {"turn_id": "t1", "content": "later"}))
+    rig.drain(rig.projection())
+    archive = read_archive(rig.connection)
+    assert retry(rig.projection(), "default", "s", skip=skip) == 5
+    rig.check()
+    assert states(rig) == ([("s", 1, "skipped")] if skip else [])
+    skipped = [("default", "s", 1)] if skip else []
+    expected, _ = fold_archive([row for row in archive if row.seq <= 3], skipped)
+    assert read_tables(rig.connection, kept) == expected
+    assert turns_of(rig, "s") == (["t1", "t2"] if skip else ["t0", "t1", "t2"])
+    assert rig.projection().generation == live
+
+
+def test_what_is_archived_while_it_waits_is_folded_with_it(rig: Rig) -> None:
+    projection = rig.projection()
+    rig.writer.append("s", turn("t0"))
+    rig.drain(projection)
+    with patched_handler("turn.edited"):
+        rig.writer.append("s", event("turn.edited", {"turn_id": "t0", "content": "edited"}))
+        rig.drain(projection)
+        for number in range(1, 30):
+            rig.writer.append("s", turn(f"t{number}"))
+            rig.drain(projection)
+    assert states(rig) == [("s", 2, "parked")]
+    retry(rig.projection(), "default", "s")
+    rig.writer.append("s", turn("t30"))
+    rig.drain(projection)
+    rig.check()
+    assert turns_of(rig, "s") == [f"t{number}" for number in range(31)]
+
+
+def test_a_list_of_one_tenant_or_of_all(rig: Rig) -> None:
+    other = Writer(rig.client, partitions=rig.partitions, tenant="other")
+    rig.writer.append("s", poison())
+    other.append("s", poison())
+    rig.drain(rig.projection())
+    assert {each.tenant for each in list_parked(rig.connection)} == {"default", "other"}
+    assert {each.tenant for each in list_parked(rig.connection, "other")} == {"other"}
+
+
 class Crash(Exception):
     """The process has died here."""
 
@@ -237,15 +287,3 @@ def overtake(rig: Rig, projection: Projection) -> None:
     )
     rig.writer.append(neighbour, turn("t0"))
     rig.drain(projection)
-
-
-@contextmanager
-def patched_handler(type_: str) -> Generator[None]:
-    """The fold fails at events of this type, for a while."""
-    handlers = fold_module._HANDLERS  # pyright: ignore[reportPrivateUsage]
-    handler = handlers[type_]
-    handlers[type_] = broken
-    try:
-        yield
-    finally:
-        handlers[type_] = handler
