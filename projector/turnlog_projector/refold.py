@@ -79,14 +79,19 @@ def refold_everywhere(connection: Database, generation: int, key: SessionKey) ->
     """Fold a session afresh in the live generation, and in every other that holds it up to where
     it does; note whether, and where, it is parked now. Within the caller's transaction, which has
     moved the offset."""
+    refold_live(connection, generation, key)
+    for reach in reaches(connection, key):
+        refold_session(connection, reach.generation, key, upto_pos=reach.pos, upto_seq=reach.seq)
+
+
+def refold_live(connection: Database, generation: int, key: SessionKey) -> None:
+    """The same in the live generation alone."""
     parked = refold_session(connection, generation, key)
     if parked is None:
         connection.execute(statement("go_on_folded"), key._asdict())
     else:
         connection.execute(statement("park_in_generation"), {**key._asdict(), **parked._asdict()})
         connection.execute(statement("unpark"), (key.tenant, key.session_id, parked.seq))
-    for reach in reaches(connection, key):
-        refold_session(connection, reach.generation, key, upto_pos=reach.pos, upto_seq=reach.seq)
 
 
 def _remove_rows(connection: Database, generation: int, key: SessionKey) -> None:
