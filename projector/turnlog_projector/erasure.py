@@ -93,13 +93,13 @@ class Erasure:
         """Erase in the archive and in every generation. Within the transaction that archives the
         batch; it cannot be done in a pipeline. Memory is bounded, whatever the session's length."""
         if self.refolds:
-            self._stub_archived(connection)
-        self._note(connection)
-        if not self.refolds:
-            return
-        refold_everywhere(connection, generation, self.key)
+            self.stub_archived(connection)
+        self.note(connection)
+        if self.refolds:
+            refold_everywhere(connection, generation, self.key)
 
-    def _stub_archived(self, connection: Database) -> None:
+    def stub_archived(self, connection: Database) -> None:
+        """Make stubs of what was archived before the batch."""
         first = 1
         limits = {"upto_pos": None, "upto_seq": self._archived_seq}
         limits |= {"count": CHUNK_EVENTS, "size": CHUNK_BYTES}
@@ -123,7 +123,8 @@ class Erasure:
                 )
             first = rows[-1][0] + 1
 
-    def _note(self, connection: Database) -> None:
+    def note(self, connection: Database) -> None:
+        """Write down what was erased: from there Redis is cleaned."""
         whole = WHOLE_SESSION in self.erased
         turn_ids = sorted(self._begun | {turn_id for turn_id, _ in self._named})
         if whole:
@@ -144,6 +145,25 @@ class Erasure:
                 "stub_seqs": [seq for _, seq in stubs],
             },
         )
+
+
+def erase_found(connection: Database, key: SessionKey) -> None:
+    """Erase in the archive what archived events of a session erase that could not be read when they
+    came: a later release reads them. Within the caller's transaction; folding the session afresh is
+    left to the caller."""
+    rows = connection.execute(statement("erasing_events"), key._asdict()).fetchall()
+    if not rows:
+        return
+    known = {row[0] for row in connection.execute(statement("erasures_of_session"), key._asdict())}
+    found: dict[str, int] = {}
+    for row in rows:
+        turn_id = erasing_event(Stored(*row[:4]), row[4])
+        if turn_id is not None and not known & {turn_id, WHOLE_SESSION}:
+            found.setdefault(turn_id, row[0])
+    if found:
+        erasure = Erasure(key, rows[0][5], found, set(found))
+        erasure.stub_archived(connection)
+        erasure.note(connection)
 
 
 class Erasures:

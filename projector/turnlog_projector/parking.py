@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from turnlog_projector.batch import Batch, LostPartition, Parked
 from turnlog_projector.database import Database
+from turnlog_projector.erasure import erase_found
 from turnlog_projector.log import SessionKey
 from turnlog_projector.projection import Projection
 from turnlog_projector.refold import refold_everywhere
@@ -96,6 +97,7 @@ class _Retry:
         self.key = key
 
     def write(self, connection: Database, generation: int) -> None:
+        erase_found(connection, self.key)
         refold_everywhere(connection, generation, self.key)
 
 

@@ -14,6 +14,7 @@ from turnlog_projector.audit import settle
 from turnlog_projector.erasing import clean
 from turnlog_projector.parking import list_parked, retry
 from turnlog_projector.projection import Projection
+from turnlog_schemas.events import CURRENT_VERSION
 
 pytestmark = pytest.mark.integration
 
@@ -428,3 +429,20 @@ def test_postgres_from_an_older_backup_erases_again(rig: Rig) -> None:
     rig.check()
     assert left(rig) == []
     assert restored.archived(rig.key("s0")).seq == 5
+
+
+def test_an_erasure_that_only_a_later_release_reads_erases_when_it_is_retried(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    later = foreign("turn.erased", {"turn_id": "t1"}, version=2)
+    rig.writer.append("s0", turn("t0", "kept"), turn("t1", SECRET), later, turn("t2"))
+    projection = rig.projection()
+    rig.drain(projection)
+    assert [parked.seq for parked in list_parked(rig.connection)] == [3]
+    assert left(rig)
+    monkeypatch.setitem(CURRENT_VERSION, "turn.erased", 2)
+    retry(rig.projection(), "default", "s0")
+    rig.drain(projection)
+    rig.check()
+    assert left(rig) == []
+    assert left(rig, "kept")
