@@ -108,7 +108,7 @@ def search(
     params: dict[str, Any] = {
         "wanted": tsquery(words),
         "kinds": kind_letters(filters.kinds),
-        "session_id": filters.session_id,
+        "in_session": filters.session_id,
         "user_id": filters.user_id,
         "project": filters.project,
         "role": filters.role,

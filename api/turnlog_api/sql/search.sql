@@ -17,7 +17,7 @@ CROSS JOIN LATERAL turnlog.search_lag(a.generation) AS lag
 LEFT JOIN LATERAL {g}.search_turns(
     %(wanted)s::text,
     %(kinds)s::text,
-    %(session_id)s::text,
+    %(in_session)s::text,
     %(user_id)s::text,
     %(project)s::text,
     %(role)s::text,
