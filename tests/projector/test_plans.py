@@ -117,6 +117,29 @@ def test_archived_at(seeded: Database) -> None:
     check(plan(seeded, "archived_at", params), "archive_pkey")
 
 
+@pytest.mark.parametrize("which", ["short", "long"])
+def test_trim_next(seeded: Database, which: str) -> None:
+    """However long a session and however much of it is old enough: 500 events are read."""
+    names = ["long"] if which == "long" else [f"s{s}" for s in range(4, COUNT * 4, 4)]
+    seq = 50_000 if which == "long" else EVENTS
+    params = {
+        "partition": 0,
+        "archived": 10**9,
+        "quiet": 10**9,
+        "keep": 1,
+        "count": 500,
+        "tenants": ["default"] * len(names),
+        "sessions": names,
+        "bases": [0] * len(names),
+        "seqs": [seq] * len(names),
+        "event_ids": [f"long-{seq}" if which == "long" else f"e{n[1:]}-{seq}" for n in names],
+    }
+    found = plan(seeded, "trim_next", params)
+    check(found, "archive_pkey")
+    assert found["Actual Rows"] == len(names)
+    assert found["Shared Hit Blocks"] + found["Shared Read Blocks"] < 20 * len(names) + 600, found
+
+
 def test_archived_since(seeded: Database) -> None:
     params = {"partitions": [1, 2], "after": [500, 10], "upto": [700, 50]}
     check(plan(seeded, "archived_since", {**params, "count": 2000, "size": 10**7}), "archive_pos")
