@@ -30,6 +30,7 @@ from turnlog_projector.search_duty import SearchDuty
 from turnlog_projector.settings import Settings
 from turnlog_projector.trim_duty import TrimDuty
 from turnlog_projector.wakes import Wakes
+from turnlog_projector.young import analyse_young
 from turnlog_schemas.errors import TurnlogError
 from turnlog_schemas.ids import partition_of
 
@@ -224,6 +225,7 @@ class _Duty:
             self.owned = owned
             self.searching.owned = frozenset(owned)
             self._next_look = 0.0
+        analyse_young(self.projection.connection, self.projection.generation)
         self._next_tick = now + self.leases.lease_seconds / 3
 
     def _look(self, now: float) -> None:
