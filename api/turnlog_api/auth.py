@@ -1,24 +1,23 @@
 """Who is calling: from a JWT, or, with auth off, from two headers."""
 
 import time
-from collections.abc import Callable
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple, Protocol, cast
 
-import jwt
-
+from turnlog_api.jwks import KeySet
 from turnlog_api.problems import Problem
 from turnlog_api.scope import Scope
 from turnlog_api.settings import ApiSettings
+from turnlog_api.tokens import MAX_TOKEN_BYTES, KeySetTokens, SecretTokens, Tokens, expired
 from turnlog_producers.head import Head
 from turnlog_schemas.errors import InvalidEvent
 from turnlog_schemas.ids import DEFAULT_TENANT, MAX_TEXT_ID, check_id
 
 Headers = dict[bytes, bytes]
-Authenticate = Callable[[Headers], "Caller"]
 
 SERVICE = "service"
 ADMIN = "admin"
 _MAX_CACHED_TOKENS = 4096
+"""With the largest ones 32 MiB."""
 
 
 class Caller(NamedTuple):
@@ -60,8 +59,16 @@ class Caller(NamedTuple):
             raise Problem("forbidden", f"this needs the scope `{scope}`", scope=scope)
 
 
-def authenticator(settings: ApiSettings) -> Authenticate:
-    """The function that names the caller from the headers, or raises a 401 or 403 `Problem`."""
+class Authenticator(Protocol):
+    """Names the caller of a request."""
+
+    async def __call__(self, headers: Headers) -> Caller: ...
+
+    async def close(self) -> None: ...
+
+
+def authenticator(settings: ApiSettings) -> Authenticator:
+    """What names the caller from the headers, or raises a 401, 403 or 503 `Problem`."""
     return _WithoutAuth() if settings.auth == "off" else _Jwt(settings)
 
 
@@ -70,7 +77,7 @@ class _WithoutAuth:
 
     _scopes = frozenset({ADMIN})
 
-    def __call__(self, headers: Headers) -> Caller:
+    async def __call__(self, headers: Headers) -> Caller:
         tenant = headers.get(b"turnlog-tenant")
         return Caller(
             _tenant(tenant.decode("latin-1")) if tenant else DEFAULT_TENANT,
@@ -79,23 +86,42 @@ class _WithoutAuth:
             self._scopes,
         )
 
+    async def close(self) -> None:
+        """Nothing is held."""
+
 
 class _Jwt:
-    """Tokens signed with one secret (HS256). Those seen lately are kept, until they expire."""
+    """Tokens. Those seen lately are kept, until they expire or the keys change."""
 
     def __init__(self, settings: ApiSettings) -> None:
-        self._secret = settings.jwt_secret.get_secret_value()
-        self._audience = settings.jwt_audience or None
+        self._leeway_s = settings.jwt_leeway_seconds
         self._known: dict[bytes, tuple[Caller, float]] = {}
+        self._keys: KeySet | None = None
+        if settings.jwks_url:
+            self._keys = KeySet(
+                settings.jwks_url,
+                refresh_s=settings.jwks_refresh_seconds,
+                max_age_s=settings.jwks_max_age_seconds,
+                on_change=self._known.clear,
+            )
+            self._tokens: Tokens = KeySetTokens(settings, self._keys)
+        else:
+            self._tokens = SecretTokens(settings)
 
-    def __call__(self, headers: Headers) -> Caller:
+    async def __call__(self, headers: Headers) -> Caller:
         given = headers.get(b"authorization")
         if given is None:
             raise Problem("unauthenticated", "send a token: `Authorization: Bearer <token>`")
-        caller, expires = self._known.get(given) or self._read(given)
+        known = self._known.get(given)
+        if known is None:
+            caller, expires = await self._read(given)
+        else:
+            caller, expires = known
+            if self._keys is not None:
+                self._keys.refresh_if_old()
         if expires <= time.time():
             self._known.pop(given, None)
-            raise Problem("unauthenticated", "the token has expired: get a new one")
+            raise expired()
         named = _named_user(headers)
         if named is None or named == caller.user_id:
             return caller
@@ -105,26 +131,19 @@ class _Jwt:
             )
         return caller._replace(user_id=named)
 
-    def _read(self, given: bytes) -> tuple[Caller, float]:
+    async def close(self) -> None:
+        await self._tokens.close()
+
+    async def _read(self, given: bytes) -> tuple[Caller, float]:
         kind, _, token = given.partition(b" ")
         if kind.lower() != b"bearer":
             raise Problem("unauthenticated", "send a token: `Authorization: Bearer <token>`")
-        try:
-            claims: dict[str, Any] = jwt.decode(  # pyright: ignore[reportUnknownMemberType]
-                token.strip(),
-                self._secret,
-                algorithms=["HS256"],
-                audience=self._audience,
-                options={"require": ["sub"], "verify_aud": self._audience is not None},
+        if len(given) > MAX_TOKEN_BYTES:
+            raise Problem(
+                "unauthenticated", f"the token is too large: allowed are {MAX_TOKEN_BYTES} bytes"
             )
-        except jwt.ExpiredSignatureError:
-            raise Problem("unauthenticated", "the token has expired: get a new one") from None
-        except jwt.InvalidAudienceError:
-            raise Problem("unauthenticated", "the token is meant for another audience") from None
-        except (jwt.InvalidTokenError, ValueError):
-            raise Problem("unauthenticated", "the token is not valid here") from None
-        caller = _caller(claims)
-        expires = float(claims.get("exp") or "inf")
+        claims = await self._tokens.claims(token.strip())
+        caller, expires = _caller(claims), float(claims["exp"]) + self._leeway_s
         if len(self._known) >= _MAX_CACHED_TOKENS:
             self._known.clear()
         self._known[given] = (caller, expires)
@@ -140,9 +159,12 @@ def _caller(claims: dict[str, Any]) -> Caller:
         user_id = _user(subject)
     except (InvalidEvent, ValueError):
         raise Problem("unauthenticated", "the token's `tenant` or `sub` is malformed") from None
-    scope = claims.get("scope") or ""
-    names = scope.split() if isinstance(scope, str) else cast(list[object], scope)
-    scopes = frozenset(name for name in names if isinstance(name, str))
+    scope: object = claims.get("scope") or ""
+    names: object = scope.split() if isinstance(scope, str) else scope
+    if not isinstance(names, list):
+        raise Problem("unauthenticated", "the token's `scope` must be text, or a list of texts")
+    listed = cast(list[object], names)
+    scopes = frozenset(name for name in listed if isinstance(name, str))
     trusted = SERVICE in scopes or ADMIN in scopes
     return Caller(tenant, subject, None if trusted else user_id, scopes)
 

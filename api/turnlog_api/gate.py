@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from turnlog_api.auth import authenticator
+from turnlog_api.auth import Authenticator
 from turnlog_api.faults import as_problem
 from turnlog_api.problems import Problem
 from turnlog_api.settings import ApiSettings, is_loopback
@@ -32,10 +32,10 @@ class Gate:
     Every address but a few open ones needs a caller: a new route cannot forget to ask.
     """
 
-    def __init__(self, app: ASGIApp, settings: ApiSettings) -> None:
+    def __init__(self, app: ASGIApp, settings: ApiSettings, authenticate: Authenticator) -> None:
         self._app = app
         self._settings = settings
-        self._authenticate = authenticator(settings)
+        self._authenticate = authenticate
         self._limit = settings.max_event_bytes + BODY_MARGIN
         self._own_hosts = {"localhost", settings.host.strip("[]")}
 
@@ -62,7 +62,7 @@ class Gate:
             if self._settings.auth == "off":
                 self._check_host(headers)
             if scope["path"] not in _OPEN:
-                scope["caller"] = self._authenticate(headers)
+                scope["caller"] = await self._authenticate(headers)
             await self._app(scope, self._limited(headers, receive), answer)
         except Exception as error:  # the last resort: the caller gets a document, the log the place
             problem = as_problem(error)

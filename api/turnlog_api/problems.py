@@ -43,6 +43,7 @@ KINDS: dict[str, Kind] = {
     "postgres-unavailable": Kind(503, "The read models do not answer", retry=True),
     "not-ready": Kind(503, "The server is not set up", retry=True),
     "log-damaged": Kind(503, "The session is being repaired", retry=True),
+    "keys-unavailable": Kind(503, "Tokens cannot be checked now", retry=True),
     "not-projected": Kind(504, "The read models did not get there in time", retry=True),
 }
 

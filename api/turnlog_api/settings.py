@@ -2,6 +2,7 @@
 
 import ipaddress
 from typing import Annotated, Literal
+from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr
 
@@ -25,6 +26,18 @@ class ApiSettings(Settings):
     jwt_secret: Annotated[SecretStr, Field(description="HS256 secret, at least 32 bytes")] = (
         SecretStr("")
     )
+    jwks_url: Annotated[
+        str, Field(description="address of the keys of the tokens' issuer, instead of a secret")
+    ] = ""
+    jwks_refresh_seconds: Annotated[
+        float, Field(gt=0, description="an unknown key is looked for at most this often")
+    ] = 10.0
+    jwks_max_age_seconds: Annotated[
+        float, Field(gt=0, description="known keys are fetched anew after this time")
+    ] = 300.0
+    jwt_leeway_seconds: Annotated[
+        float, Field(ge=0, le=600, description="how far clocks may be apart")
+    ] = 30.0
     jwt_audience: Annotated[str, Field(description="the `aud` that tokens must name")] = ""
     cors_origins: Annotated[
         str, Field(description="origins that browsers may call from, separated by commas")
@@ -68,14 +81,37 @@ def check(settings: ApiSettings) -> None:
                 f"TURNLOG_AUTH: off works on a loopback address only, not on {settings.host}; "
                 "set TURNLOG_AUTH=jwt and TURNLOG_JWT_SECRET, or listen on 127.0.0.1"
             )
+    else:
+        _check_keys(settings, secret)
+    if "*" in settings.origins:
+        raise BadSettings(
+            "TURNLOG_CORS_ORIGINS: given *; name the origins, such as https://a.example"
+        )
+
+
+def _check_keys(settings: ApiSettings, secret: str) -> None:
+    """What tokens are checked with: one secret, or the keys of an issuer."""
+    if settings.jwks_url:
+        if secret:
+            raise BadSettings(
+                "TURNLOG_JWKS_URL: given beside TURNLOG_JWT_SECRET; set one of them, or whoever "
+                "knows the secret could make tokens beside the issuer"
+            )
+        address = urlsplit(settings.jwks_url)
+        if address.scheme != "https" and not (
+            address.scheme == "http" and is_loopback(address.hostname or "")
+        ):
+            raise BadSettings(
+                "TURNLOG_JWKS_URL: must begin with https:// (http:// on a loopback address only): "
+                "whoever can change the keys can make tokens"
+            )
     elif not secret:
-        raise BadSettings("TURNLOG_JWT_SECRET: missing; TURNLOG_AUTH=jwt needs one of 32 bytes")
+        raise BadSettings(
+            "TURNLOG_JWT_SECRET: missing; TURNLOG_AUTH=jwt needs one of 32 bytes, or "
+            "TURNLOG_JWKS_URL"
+        )
     elif len(secret.encode()) < MIN_SECRET_BYTES:
         raise BadSettings(
             f"TURNLOG_JWT_SECRET: given {len(secret.encode())} bytes; at least "
             f"{MIN_SECRET_BYTES} are needed, such as from `openssl rand -hex 32`"
-        )
-    if "*" in settings.origins:
-        raise BadSettings(
-            "TURNLOG_CORS_ORIGINS: given *; name the origins, such as https://a.example"
         )
