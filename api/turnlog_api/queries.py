@@ -17,6 +17,7 @@ from turnlog_api.rows import Rows
 from turnlog_api.scope import Scope
 from turnlog_api.statements import sql
 from turnlog_projector.errors import NotReady
+from turnlog_projector.generations import NoSuchGeneration
 from turnlog_schemas import times
 from turnlog_schemas.rows import LAST_SEQ
 
@@ -236,8 +237,20 @@ def _window(scope: Scope, session_id: str, window: Window) -> dict[str, Any]:
     )
 
 
-def fetch(connection: psycopg.Connection[Any], query: Query[T]) -> T:
-    """Ask over a plain connection. Raises `NotReady` when the database has no schema of ours."""
+def fetch(
+    connection: psycopg.Connection[Any], query: Query[T], *, generation: int | None = None
+) -> T:
+    """Ask over a plain connection, of the generation that is read unless another one is given.
+
+    Raises `NotReady` when the database has no schema of ours, and `NoSuchGeneration`.
+    """
+    if generation is not None:
+        try:
+            result = connection.execute(sql(query.name, generation, query.parts), query.params)
+        except MOVED:
+            raise NoSuchGeneration(f"generation {generation} is gone") from None
+        assert result.pgresult is not None, "a statement that reads has a result"
+        return query.read(Rows(result.pgresult))
     generation = active_generation(connection)
     while True:
         text = sql(query.name, generation, query.parts)
@@ -253,13 +266,18 @@ def fetch(connection: psycopg.Connection[Any], query: Query[T]) -> T:
 
 
 def fetch_turns(
-    connection: psycopg.Connection[Any], scope: Scope, session_id: str, window: Window
+    connection: psycopg.Connection[Any],
+    scope: Scope,
+    session_id: str,
+    window: Window,
+    *,
+    generation: int | None = None,
 ) -> TurnsPage | None:
     """A page of turns, whether the session has branches or not."""
     try:
-        return fetch(connection, turns_page(scope, session_id, window))
+        return fetch(connection, turns_page(scope, session_id, window), generation=generation)
     except HasBranches:
-        return fetch(connection, branch_page(scope, session_id, window))
+        return fetch(connection, branch_page(scope, session_id, window), generation=generation)
 
 
 def active_generation(connection: psycopg.Connection[Any]) -> int:

@@ -13,6 +13,7 @@ from turnlog_cli.options import DataDir, Json, PostgresUrl, Tenant
 from turnlog_cli.output import console, one_line, print_json, styled
 from turnlog_cli.servers import postgres_only
 from turnlog_projector.database import Database, connect_postgres
+from turnlog_projector.generations import find_generation
 from turnlog_schemas.errors import TurnlogError
 from turnlog_schemas.ids import DEFAULT_TENANT
 from turnlog_schemas.rows import LAST_SEQ
@@ -32,6 +33,15 @@ def show(
     limit: Annotated[
         int, typer.Option("--limit", min=0, help="The newest so many turns; 0 shows all.")
     ] = 100,
+    generation: Annotated[
+        str | None,
+        typer.Option(
+            "--generation",
+            metavar="N",
+            help="As another generation holds it, by number or name; see `turnlog generations`.",
+            show_default="the live one",
+        ),
+    ] = None,
     tenant: Tenant = DEFAULT_TENANT,
     data_dir: DataDir = None,
     postgres_url: PostgresUrl = None,
@@ -46,14 +56,15 @@ def show(
     url = postgres_only(postgres_url, data_dir)
     scope = Scope(tenant)
     with connect_postgres(url, application_name="turnlog show") as connection:
-        answer = fetch(connection, session(scope, session_id))
+        number = find_generation(connection, generation).generation if generation else None
+        answer = fetch(connection, session(scope, session_id), generation=number)
         if answer is None:
             raise NoSuchSession(
                 f"no session {one_line(session_id)} of tenant {one_line(tenant)} is projected;"
                 " see `turnlog sessions`"
             )
         head: dict[str, Any] = from_json(answer.body)
-        turns, total = _newest(connection, scope, session_id, limit or LAST_SEQ)
+        turns, total = _newest(connection, scope, session_id, limit or LAST_SEQ, number)
     if as_json:
         print_json({"session": head, "turns": turns, "total_count": total})
         return
@@ -66,14 +77,16 @@ def show(
 
 
 def _newest(
-    connection: Database, scope: Scope, session_id: str, limit: int
+    connection: Database, scope: Scope, session_id: str, limit: int, generation: int | None
 ) -> tuple[list[dict[str, Any]], int]:
     """The newest turns, oldest first, and how many there are in all."""
     turns: deque[dict[str, Any]] = deque()
     before, total = LAST_SEQ, 0
     while len(turns) < limit:
         window = Window(before=before, descending=True, limit=min(limit - len(turns), MAX_LIMIT))
-        page: TurnsPage | None = fetch_turns(connection, scope, session_id, window)
+        page: TurnsPage | None = fetch_turns(
+            connection, scope, session_id, window, generation=generation
+        )
         if page is None:
             break
         total = page.total_count
