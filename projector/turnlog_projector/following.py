@@ -100,12 +100,16 @@ class Follower:
         now = self.skipped()
         changed = [k for k in now.keys() | self.skips.keys() if now.get(k) != self.skips.get(k)]
         for key in sorted(changed):
-            with self.connection.transaction():
-                lock_positions(self.connection, self.number)
-                self.refold(key, self.positions[key.partition])
+            self.refold(key)
         self.skips = now
 
-    def refold(self, key: SessionKey, pos: int) -> None:
+    def refold(self, key: SessionKey) -> None:
+        """Fold one session afresh, up to where the generation is."""
+        with self.connection.transaction():
+            lock_positions(self.connection, self.number)
+            self._refold(key, self.positions[key.partition])
+
+    def _refold(self, key: SessionKey, pos: int) -> None:
         """Fold one session afresh, up to a place in the archive; in the caller's transaction."""
         parked = refold_session(
             self.connection, self.number, key, upto_pos=pos, upto_seq=self._upto_seq(key)
@@ -179,7 +183,7 @@ class Follower:
         with self.connection.cursor() as cursor:
             write_rows(cursor, self.number, [work for work, _ in works], large=True)
         for key in afresh:
-            self.refold(key, reached[key.partition])
+            self._refold(key, reached[key.partition])
 
     def _holds(self, row: Any) -> bool:
         _, _, seq, _, recorded_at, *_ = row

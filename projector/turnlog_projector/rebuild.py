@@ -52,8 +52,7 @@ class Rebuild(Follower):
             move_positions(self.connection, self.number, self.positions)
         for key in self.large:
             self.say("large sessions")
-            with self.connection.transaction():
-                self.refold(key, self.positions[key.partition])
+            self.refold(key)
 
     def _copy_partitions(self, processes: int | None) -> None:
         calls = [

@@ -12,7 +12,7 @@ from turnlog_projector.digest import written
 from turnlog_projector.flip import flip, follow_closely
 from turnlog_projector.following import Tell
 from turnlog_projector.generations import active_generation, find_generation
-from turnlog_projector.proving import prove_copied, prove_sessions, prove_touched, together
+from turnlog_projector.proving import prove_copied, prove_touched, together
 from turnlog_projector.rebuild import Rebuild
 from turnlog_projector.replaying import new_generation, replay_connection
 
@@ -53,8 +53,7 @@ def replay(postgres_url: str, *, tell: Tell, processes: int | None = None) -> Re
         rebuild.build(processes)
         copied = prove_copied(rebuild, processes)
         rebuild.begin_to_follow()
-        large = prove_sessions(rebuild, rebuild.large, processes)
-        rebuild.touched.clear()
+        large = prove_touched(rebuild, processes)
         follow_closely(rebuild)
         touched = prove_touched(rebuild, processes)
         flip(rebuild, former)
