@@ -130,7 +130,7 @@ def asked_words(text: str) -> list[Asked]:
         folded = fold(dense)
         if len(folded) == 1:
             asked.append(Asked(place, folded, True))
-        else:
+        elif folded:
             starts = sorted({*range(0, len(folded) - 1, 2), len(folded) - 2})
             asked += [Asked(place + at, folded[at : at + 2], False) for at in starts]
         place += len(folded)
@@ -305,7 +305,7 @@ def _runs() -> re.Pattern[str]:
 
 @cache
 def _not_word() -> re.Pattern[str]:
-    return re.compile(f"(?:(?![{_marks()}])[\\W_])+")
+    return re.compile(f"(?:(?![{_marks()}{_DENSE}])[\\W_])+")
 
 
 @cache
