@@ -19,6 +19,7 @@ from turnlog_api.docs import describe
 from turnlog_api.faults import as_problem
 from turnlog_api.gate import Gate
 from turnlog_api.problems import Problem
+from turnlog_api.protocol import BoundedProtocol
 from turnlog_api.routes import (
     events,
     projects,
@@ -104,25 +105,30 @@ async def _answer(request: Request, error: Exception) -> Response:
     return problem.response(request.scope.get("request_id"))
 
 
+def server_config(settings: ApiSettings) -> uvicorn.Config:
+    """How the app is served. Raises `BadSettings`."""
+    return uvicorn.Config(
+        create_app(settings),
+        host=settings.host.strip("[]"),
+        port=settings.port,
+        http=BoundedProtocol,
+        ws="none",
+        log_config=None,
+        log_level="warning",  # what an operator needs of its start and end stands here
+        access_log=False,
+        server_header=False,
+        date_header=False,
+        timeout_graceful_shutdown=5,
+        timeout_keep_alive=75,
+    )
+
+
 def serve(settings: ApiSettings) -> int:
     """Serve until SIGINT or SIGTERM; returns the exit code. Open requests get 5 seconds to end.
 
     Raises `BadSettings`.
     """
-    server = uvicorn.Server(
-        uvicorn.Config(
-            create_app(settings),
-            host=settings.host.strip("[]"),
-            port=settings.port,
-            log_config=None,
-            log_level="warning",  # what an operator needs of its start and end stands here
-            access_log=False,
-            server_header=False,
-            date_header=False,
-            timeout_graceful_shutdown=5,
-            timeout_keep_alive=75,
-        )
-    )
+    server = uvicorn.Server(server_config(settings))
     # uvicorn stops on these signals, then raises them again for whoever had handled them before.
     handled = (signal.SIGINT, signal.SIGTERM)
     before = [signal.signal(number, _note) for number in handled]
