@@ -70,8 +70,10 @@ def settle(projection: Projection, key: SessionKey, reason: str) -> None:
     A session that cannot be healed is parked, and the others go on."""
     projection.forget(key)
     projection.load([key])
-    if not projection.archived(key).seq:
-        # Archived as far as it is whole, its owner is known, should the head have to be made anew.
+    archived = projection.archived(key)
+    if not archived.seq or projection.log.holds(key, *archived[:3]):
+        # Archived as far as it is whole, little is left to move; and its owner is known, should the
+        # head have to be made anew.
         with suppress(StreamBroken):
             _catch_up(projection, key)
     archived, session = projection.archived(key), projection.session(key)

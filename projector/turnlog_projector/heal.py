@@ -18,6 +18,7 @@ from turnlog_projector.batch import Archived
 from turnlog_projector.database import Database
 from turnlog_projector.errors import Quarantined
 from turnlog_projector.log import LogReader, SessionKey, StoredEvent
+from turnlog_projector.ownership import ownership
 from turnlog_projector.sqlfiles import statement
 from turnlog_schemas.rows import Session
 
@@ -60,14 +61,9 @@ def heal(
     if log.is_sound(key, archived.seq, archived.event_id, archived.recorded_at):
         return Healing(0, 0, 0, 0)
     common = _last_common(log, connection, key, archived)
-    erased = session is not None and session["erased"]
-    events = [] if erased else _newest_archived(connection, key, archived.seq)
+    owned = ownership(connection, key, archived, session)
+    events = [] if owned.erased else _newest_archived(connection, key, archived.seq)
     keys = log.keys(key)
-    flags = ""
-    owner = ""
-    if session is not None:
-        flags = ("s" if session["started"] else "") + ("e" if session["erased"] else "")
-        owner = session["user_id"] or ""
     args: list[str | bytes | int] = [
         key.field,
         key.partition,
@@ -77,8 +73,8 @@ def heal(
         common.seq if common else 0,
         common.event_id if common else "",
         common.recorded_at if common else 0,
-        owner,
-        flags or "-",
+        owned.owner,
+        owned.flags,
     ]
     for event in events:
         args += (event.event_id, event.recorded_at, event.raw)

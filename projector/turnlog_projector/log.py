@@ -154,6 +154,15 @@ class LogReader:
             return False
         if head.base >= seq:
             return head.seq > seq or seq == 0 or head.event_id == event_id
+        return self._is(entries, event_id, recorded_at)
+
+    def holds(self, key: SessionKey, seq: int, event_id: str, recorded_at: int) -> bool:
+        """Whether the stream holds just this event at `seq`."""
+        entries = self.client.xrange(self.keys(key).stream, min=f"{seq}-0", max=f"{seq}-0")
+        return self._is(cast(list[RawEntry], entries), event_id, recorded_at)
+
+    @staticmethod
+    def _is(entries: list[RawEntry], event_id: str, recorded_at: int) -> bool:
         if not entries:
             return False
         stored = _stored(entries[0])

@@ -16,7 +16,7 @@ ARGV  1 session        <tenant>:<session>
       6 common_seq     the last seq at which stream and archive hold the same event; 0 = none
       7 common_id      the event_id there; '' = none
       8 common_t       the recorded_at there
-      9 owner          user_id as the read models know it; '' = none
+      9 owner          user_id as the archive knows it; '' = none
       10 flags         '-' or letters, as in a head; e = the tombstone is archived: then Redis keeps
                        nothing but the head, and no archived event is given
       11.. three an archived event, seqs without gap, the last one archived_seq: event_id, t, bytes
