@@ -8,6 +8,7 @@ from appending import event, turn
 from rig import Rig, dump, patched, restore
 from trimming import WEEK, head, in_redis, trim
 
+from turnlog_producers.scripts import load_script
 from turnlog_projector import heal as heal_module
 from turnlog_projector.audit import settle
 
@@ -97,9 +98,9 @@ def test_an_expected_seq_and_the_owner_are_asked_for(rig: Rig, keep: int) -> Non
         asked = [*args]
         asked[place] = value
         with pytest.raises(redis.ResponseError, match=answer):
-            rig.client.evalsha(rig.writer._sha, 4, *keys, *asked)
+            rig.client.eval(load_script("append").source, 4, *keys, *asked)
     args[2], args[3] = "ann", 7
-    assert rig.client.evalsha(rig.writer._sha, 4, *keys, *args)[1] == 8  # pyright: ignore
+    assert rig.client.eval(load_script("append").source, 4, *keys, *args)[1] == 8  # pyright: ignore
 
 
 @KEPT
@@ -109,7 +110,7 @@ def test_a_second_start_is_not_written(rig: Rig, keep: int) -> None:
     started = event("session.started", {"user_id": "bob"})
     keys, args = rig.writer.call("s", [turn("x")], owner="bob")
     args[5:7] = [started.event_id, started.raw]
-    assert rig.client.evalsha(rig.writer._sha, 4, *keys, *args)[1] == 8  # pyright: ignore
+    assert rig.client.eval(load_script("append").source, 4, *keys, *args)[1] == 8  # pyright: ignore
     assert head(rig, "s").owner == "ann"
 
 
