@@ -7,6 +7,7 @@ import typer
 
 from turnlog_cli.commands.api import api
 from turnlog_cli.commands.archive import archive
+from turnlog_cli.commands.erase import erase
 from turnlog_cli.commands.generations import generations
 from turnlog_cli.commands.import_ import import_
 from turnlog_cli.commands.init import init
@@ -14,6 +15,8 @@ from turnlog_cli.commands.parked import parked
 from turnlog_cli.commands.projector import projector
 from turnlog_cli.commands.repair import repair
 from turnlog_cli.commands.replay import replay
+from turnlog_cli.commands.retention import retention
+from turnlog_cli.commands.rollback import rollback
 from turnlog_cli.commands.schema import schema
 from turnlog_cli.commands.sessions import sessions
 from turnlog_cli.commands.show import show
@@ -44,11 +47,14 @@ COMMANDS = {
     "status": status,
     "replay": replay,
     "verify": verify,
+    "rollback": rollback,
     "generations": generations,
     "parked": parked,
     "repair": repair,
     "trim": trim,
     "archive": archive,
+    "erase": erase,
+    "retention": retention,
     "schema": schema,
     "token": token,
 }

@@ -2,6 +2,13 @@
 SELECT
     g.generation,
     g.state,
+    g.name,
+    to_char(
+        to_timestamp(g.until_recorded_at / 1000.0) AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"'
+    ),
+    g.until_seq,
+    g.tenant,
+    g.session_id,
     to_char(g.created_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"'),
     to_char(g.flipped_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"'),
     coalesce((
