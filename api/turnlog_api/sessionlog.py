@@ -164,7 +164,7 @@ class SessionLogs:
         key = SessionKey(
             partition_of(caller.tenant, session_id, partitions), caller.tenant, session_id
         )
-        stands = await self._reader.fetch(_stands(caller.scope, key, known_seq))
+        stands = await self._reader.fetch(standing(caller.scope, key, known_seq))
         await self._check(caller, session_id, stands.projected_seq, head, strong=strong)
         tail: list[LogEvent] = []
         if head is None:
@@ -260,7 +260,7 @@ class _Stands(NamedTuple):
     known_event_id: str | None
 
 
-def _stands(scope: Scope, key: SessionKey, known_seq: int) -> Query[_Stands]:
+def standing(scope: Scope, key: SessionKey, known_seq: int) -> Query[_Stands]:
     def read(rows: Rows) -> _Stands:
         skipped, erased = rows.text(0, 5) or "", rows.text(0, 6) or ""
         return _Stands(

@@ -82,40 +82,40 @@ def titles(scope: Scope, session_id: str, window: TrailWindow) -> Query[TrailPag
         seq, event_id = rows.number(0, 1), rows.text(0, 2)
         if seq is None or event_id is None:
             return None
-        found = [from_json(cast(bytes, rows.raw(row, 4))) for row in _filled(rows, 3)]
-        return _titles_page(seq, event_id, found, window)
+        former = rows.raw(0, 3)
+        before = None if former is None else from_json(former)["title"]
+        found = [from_json(cast(bytes, rows.raw(row, 5))) for row in _filled(rows, 4)]
+        items = _titles(found, before)
+        more = len(items) > window.limit
+        last_seq = rows.number(window.limit - 1, 4) if more else None
+        return TrailPage(seq, event_id, list(items.values())[: window.limit], last_seq)
 
     return _query("titles_page", scope, session_id, window, read)
 
 
 async def folded_titles(folded: Folded, window: TrailWindow) -> TrailPage:
     """The same of a session with its tail folded."""
-    erased = frozenset(folded.work.erased_turns)
+    work = folded.work
+    erased = frozenset(work.erased_turns)
     rows = await _stored(folded, "titles_page", window)
-    found: list[dict[str, Any]] = [from_json(row[4]) for row in rows if row[3] is not None]
-    more = len(found) > window.limit + 1
-    found = [title for title in found if title["turn_id"] not in erased]
-    if not more:
-        new = sorted(folded.work.changed.titles.items())
-        found += [dict(title) for seq, title in new if seq not in {t["seq"] for t in found}]
-    return _titles_page(folded.session["seq"], folded.session["event_id"], found, window)
+    stored: list[dict[str, Any]] = [from_json(row[5]) for row in rows if row[4] is not None]
+    found = {title["seq"]: title for title in stored if title["turn_id"] not in erased}
+    if len(stored) <= window.limit:  # else they come behind this page
+        changed = work.changed.titles.items()
+        found |= {seq: dict(title) for seq, title in changed if seq > window.after}
+    former: dict[str, Any] | None = from_json(rows[0][3]) if rows and rows[0][3] else None
+    before = former["title"] if former and former["turn_id"] not in erased else None
+    return _page(folded, _titles([found[seq] for seq in sorted(found)], before), window)
 
 
-def _titles_page(
-    seq: int, event_id: str, found: list[dict[str, Any]], window: TrailWindow
-) -> TrailPage:
-    """`found` may begin with titles up to `window.after`: the last of them is what the first one
-    behind has replaced."""
-    before: str | None = None
+def _titles(found: list[dict[str, Any]], before: str | None) -> dict[int, bytes]:
+    """Titles as the API shows them, each with the one before."""
     items: dict[int, bytes] = {}
     for title in found:
-        if title["seq"] > window.after:
-            item = {"seq": title["seq"], "title": title["title"], "before": before}
-            items[title["seq"]] = to_json(item | {k: title[k] for k in title if k not in item})
+        item = {"seq": title["seq"], "title": title["title"], "before": before}
+        items[title["seq"]] = to_json(item | {k: title[k] for k in title if k not in item})
         before = title["title"]
-    shown = list(items.items())[: window.limit]
-    last_seq = shown[-1][0] if len(items) > window.limit else None
-    return TrailPage(seq, event_id, [item for _, item in shown], last_seq)
+    return items
 
 
 # Branches

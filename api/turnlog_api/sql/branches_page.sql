@@ -28,9 +28,14 @@ LEFT JOIN LATERAL (
     LIMIT %(limit)s::bigint + 1
 ) AS page
     ON true
-LEFT JOIN {g}.turns AS first_turn
-    ON first_turn.tenant = %(tenant)s
-    AND first_turn.session_id = %(session_id)s
-    AND first_turn.seq = page.first_seq
+LEFT JOIN LATERAL (
+    SELECT t.body
+    FROM {g}.turns AS t
+    WHERE t.tenant = %(tenant)s
+        AND t.session_id = %(session_id)s
+        AND t.seq = page.first_seq
+    LIMIT 1 -- looked up one by one: as a join all turns of the session would be read
+) AS first_turn
+    ON true
 WHERE a.only_row
 ORDER BY page.first_seq
