@@ -43,6 +43,11 @@ class Settings(BaseSettings):
     trim_keep_events: Annotated[
         int, Field(ge=0, description="newest events of a live session that stay in Redis")
     ] = 100
+    retention_days: Annotated[
+        float,
+        BeforeValidator(lambda value: 0 if value == "off" else value),
+        Field(ge=0, lt=100_000, description="days without an event that erase a session; 0, off"),
+    ] = 0.0
     park_limit: Annotated[
         int,
         Field(ge=0, description="parked sessions among the last 1,000 folded that stop; 0: never"),

@@ -26,6 +26,7 @@ from turnlog_projector.log import LogReader, SessionKey
 from turnlog_projector.masses import Masses
 from turnlog_projector.projection import AnchorLost, Projection, StreamBroken
 from turnlog_projector.restoring import check_not_restoring
+from turnlog_projector.retention_duty import RetentionDuty
 from turnlog_projector.search_duty import SearchDuty
 from turnlog_projector.settings import Settings
 from turnlog_projector.trim_duty import TrimDuty
@@ -165,6 +166,7 @@ class _Duty:
         self.next_audit: dict[int, float] = {}
         self.trimming = TrimDuty(worker.settings, projection.log, projection.connection)
         self.erasing = EraseDuty(projection)
+        self.retaining = RetentionDuty(worker.settings, projection.log, projection.connection)
         self._audit_now = audit_now
         self._next_tick = 0.0
         self._next_look = 0.0
@@ -180,6 +182,7 @@ class _Duty:
             self._step_audits(now)
             self.trimming.step(self.owned - self.without_anchor, busy=bool(self.dirty & self.owned))
             self._erase()
+            self.retaining.step(self.owned - self.without_anchor)
             if self.dirty & self.owned:
                 self._project()
                 self.searching.tell(busy=True)
@@ -199,9 +202,8 @@ class _Duty:
                 self._wait(now)
 
     def _wait(self, now: float) -> None:
-        changed, damaged = self.wakes.wait(
-            min(self._next_tick, self._next_look, self.trimming.next_at, self.erasing.next_at) - now
-        )
+        duties = (self.trimming.next_at, self.erasing.next_at, self.retaining.next_at)
+        changed, damaged = self.wakes.wait(min(self._next_tick, self._next_look, *duties) - now)
         self.dirty |= changed
         for field in damaged:
             tenant, _, session_id = field.partition(":")
