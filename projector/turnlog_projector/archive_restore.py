@@ -17,17 +17,18 @@ from typing import Any, NamedTuple, cast
 
 import psycopg
 from psycopg.types.json import Jsonb
-from pydantic_core import from_json
 from redis import Redis
 
 from turnlog_producers.head import Head
 from turnlog_producers.keys import Keys, heads_key
 from turnlog_producers.meta import read_meta
 from turnlog_projector.archive_lines import BadDump, DumpReader, read_event
+from turnlog_projector.batch import Archived
 from turnlog_projector.database import Database, connect_postgres, connect_redis, scalar
 from turnlog_projector.generations import drop_generation
 from turnlog_projector.init import initialise
 from turnlog_projector.log import SessionKey
+from turnlog_projector.ownership import Ownership, ownership
 from turnlog_projector.replay import replay
 from turnlog_projector.sqlfiles import statement
 from turnlog_projector.tables import Row, columns
@@ -217,22 +218,8 @@ def _write_heads(
 
 def _head(connection: Database, key: SessionKey, row: Sequence[Any]) -> Head:
     seq, event_id, recorded_at, owner, started, erased, parked = row
-    if parked:
-        owner, started, erased = _marks(connection, key)
-    flags = ("s" if started else "") + ("e" if erased else "") + "c"
-    return Head(seq, seq, recorded_at, event_id, flags, owner)
-
-
-def _marks(connection: Database, key: SessionKey) -> tuple[str, bool, bool]:
-    """Owner, started and erased of a session whose read model stops before its end."""
-    owner, started, erased = "", False, False
-    for (raw,) in connection.execute(statement("restore_marks"), key._asdict()):
-        try:
-            event: Any = from_json(raw)
-            type_, user_id = event["type"], event["data"].get("user_id")
-        except (ValueError, LookupError, TypeError, AttributeError):
-            continue  # the event that parked it, as like as not
-        if type_ == "session.started" and not started:
-            owner, started = user_id if isinstance(user_id, str) else "", True
-        erased = erased or type_ == "session.erased"
-    return owner, started, erased
+    owned = Ownership(owner, started, erased)
+    if parked:  # the read model stops before its end
+        archived = Archived(seq, event_id, recorded_at, None)
+        owned = ownership(connection, key, archived, None)
+    return Head(seq, seq, recorded_at, event_id, owned.flags.replace("-", "") + "c", owned.owner)

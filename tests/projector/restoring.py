@@ -9,6 +9,7 @@ from trimming import trim
 from turnlog_projector.archive_dump import dump_archive
 from turnlog_projector.archive_restore import RestoreReport, restore_archive
 from turnlog_projector.parking import retry
+from turnlog_projector.replay import replay
 
 
 def fill(rig: Rig) -> None:
@@ -37,6 +38,11 @@ def fill(rig: Rig) -> None:
     trim(rig)
     writer.append("s", turn("t0", "again", event_id="e0"), turn("later"))
     rig.drain(projection)
+
+
+def replayed(rig: Rig) -> None:
+    """A replay; of so little that all is folded within this process."""
+    replay(rig.postgres_url, tell=lambda _: None)
 
 
 def dump_of(rig: Rig) -> list[bytes]:

@@ -12,6 +12,7 @@ from rig import Rig
 from servers import SharedServers
 from trimming import head
 from truth import COLUMNS, Tables, read_archive, read_heads, read_tables
+from verifying import run_verify
 
 from turnlog_producers.keys import META
 from turnlog_projector.archive_dump import DamagedArchive, dump_archive
@@ -92,6 +93,9 @@ def test_everything_is_there_again(
         assert after[table] == before[table], table
     assert heads(there) == heads(rig)
     there.check()
+    (there_verified, differences), (verified, _) = run_verify(there), run_verify(rig)
+    assert differences == []
+    assert there_verified.digest == verified.digest
     assert there.count("parked") == rig.count("parked")
     assert there.count("erasures") == rig.count("erasures")
     assert there.count("generations") == 1

@@ -5,8 +5,10 @@ from collections.abc import Callable
 import pytest
 import redis
 from appending import event, turn
+from restoring import replayed
 from rig import Rig, dump, patched, restore
 from trimming import WEEK, head, in_redis, trim
+from verifying import run_verify
 
 from turnlog_producers.scripts import load_script
 from turnlog_projector import heal as heal_module
@@ -121,6 +123,28 @@ def test_an_audit_finds_nothing_wrong(rig: Rig, keep: int) -> None:
     assert rig.audit_all(rig.projection()) == 0
     assert dump(rig.client) == before
     assert rig.count("healings") == 0
+
+
+@KEPT
+def test_a_verification_finds_nothing_wrong(rig: Rig, keep: int) -> None:
+    begin(rig, keep)
+    report, differences = run_verify(rig)
+    assert differences == []
+    assert (report.events, report.digest) == (7, report.expected)
+    rig.writer.append("s", turn("t0", event_id="e0"), turn("later"))
+    rig.drain(rig.projection())
+    assert run_verify(rig)[1] == []
+
+
+@KEPT
+def test_a_replay_gives_the_same(rig: Rig, keep: int) -> None:
+    begin(rig, keep)
+    rig.writer.append("s", turn("t0", event_id="e0"), turn("later"))
+    rig.drain(rig.projection())
+    before = run_verify(rig)[0].digest
+    replayed(rig)
+    rig.check()
+    assert run_verify(rig)[0].digest == before
 
 
 @KEPT
