@@ -58,6 +58,7 @@ def campaign(seed: int, *, seconds: float, writers: int = 4, sessions: int = 24)
         ]
         threads = [Writer(n, seed, wire.url, record, shared) for n in range(writers)]
         disruptions = Disruptions(seed, folder, servers, wire, projectors, record, shared.names)
+        violations: list[str] = []
         try:
             for thread in threads:
                 thread.start()
@@ -65,17 +66,21 @@ def campaign(seed: int, *, seconds: float, writers: int = 4, sessions: int = 24)
             while time.monotonic() < end and all(thread.is_alive() for thread in threads):
                 time.sleep(0.5)
                 disruptions.disturb()
+            for thread in threads:
+                thread.stop()
+                thread.join()
+            wait_until_projected(servers.urls, timeout_s=60)
+            violations += _judged(servers.urls, record)
+            violations += disruptions.verify()
+        except AssertionError as error:
+            violations.append(str(error))
         finally:
             for thread in threads:
                 thread.stop()
-            for thread in threads:
                 thread.join()
-        violations = [f"{t.name} failed: {t.failure!r}" for t in threads if t.failure]
-        wait_until_projected(servers.urls, timeout_s=60)
-        violations += _judged(servers.urls, record)
-        violations += disruptions.verify()
-        for projector in projectors:
-            projector.stop()
+            for projector in projectors:
+                projector.kill()
+        violations += [f"{t.name} failed: {t.failure!r}" for t in threads if t.failure]
         with connect_postgres(servers.urls.postgres_url) as connection:
             events = scalar(connection, "SELECT count(*) FROM turnlog.archive")
             healings = scalar(connection, "SELECT count(*) FROM turnlog.healings")
