@@ -9,6 +9,7 @@ may have got its old seq back behind others that were not there before.
 """
 
 import logging
+from datetime import timedelta
 from typing import NamedTuple, cast
 
 from redis.exceptions import ResponseError
@@ -51,8 +52,12 @@ def heal(
     archived: Archived,
     session: Session | None,
     reason: str,
+    *,
+    trim_after: timedelta | None = None,
 ) -> Healing:
-    """Make the stream of a session hold what is archived, then what came after.
+    """Make the stream of a session hold what is archived, then what came after. With `trim_after` a
+    session that is quiet for so long stays cold: only its head is made anew, so that a Redis that
+    lost everything is not filled with what it had not held for years.
 
     Reports it as a row of `turnlog.healings` and one line in the log. Raises `Quarantined` when
     even the last event that both share turns out to be another one, or the stream holds what no
@@ -62,7 +67,7 @@ def heal(
         return Healing(0, 0, 0, 0)
     common = _last_common(log, connection, key, archived)
     owned = ownership(connection, key, archived, session)
-    events = [] if owned.erased else _newest_archived(connection, key, archived.seq)
+    events = [] if owned.erased else _newest_archived(connection, key, archived.seq, trim_after)
     keys = log.keys(key)
     args: list[str | bytes | int] = [
         key.field,
@@ -134,7 +139,9 @@ def _last_common(
     return None
 
 
-def _newest_archived(connection: Database, key: SessionKey, upto: int) -> list[StoredEvent]:
+def _newest_archived(
+    connection: Database, key: SessionKey, upto: int, trim_after: timedelta | None
+) -> list[StoredEvent]:
     """The newest archived events, as many as a stream is given back, by seq. Of a repeat and its
     first event only the repeat: a stream holds no event id twice."""
     rows = connection.execute(
@@ -144,6 +151,7 @@ def _newest_archived(connection: Database, key: SessionKey, upto: int) -> list[S
             "upto": upto,
             "count": MAX_RESTORED_EVENTS,
             "size": MAX_RESTORED_BYTES,
+            "trim_after": trim_after.total_seconds() if trim_after else None,
         },
     )
     events: list[StoredEvent] = []

@@ -9,6 +9,7 @@ import logging
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from datetime import timedelta
 from typing import NamedTuple
 
 import redis
@@ -77,6 +78,8 @@ class Projection:
         """Sessions just put right: for what the index says of them, the stream is the truth."""
         self.erased: set[int] = set()
         """Partitions in which something was erased that Redis may still hold."""
+        self.trim_after: timedelta | None = None
+        """A session that is quiet for so long is left cold when it is healed."""
         self._masses = masses
         self._sessions = SessionCache()
         self._erasures = Erasures(connection)

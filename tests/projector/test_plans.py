@@ -31,6 +31,9 @@ INSERT INTO turnlog.archive
     (partition, pos, tenant, session_id, seq, event_id, recorded_at, hash, bytes)
 SELECT 0, 1000000 + e, 'default', 'long', e, 'long-' || e, 1, '', '{}'
 FROM generate_series(1, 50000) AS e;
+INSERT INTO turnlog.trim_marks (partition, at, pos, n)
+SELECT p, now() - make_interval(hours => h), 900 - h, 900 - h
+FROM generate_series(0, %(partitions)s - 1) AS p, generate_series(0, 840) AS h;
 INSERT INTO g1.sessions
 SELECT 'default', 's' || s, 'u', 'p', 't', 'private', false, false, false, now(), now(), 1,
     %(events)s, repeat('x', 500), 'e', true, false, 0, NULL, 0, NULL, NULL, 1, 0
@@ -85,6 +88,7 @@ def check(node: dict[str, Any], *indexes: str) -> None:
 
 
 COUNT = 200
+NEWEST = {"upto": 4, "count": 5, "size": 10**6, "trim_after": 10**7}
 
 
 def test_load_heads(seeded: Database) -> None:
@@ -165,14 +169,14 @@ def test_archived_partition_streams_without_a_sort_of_its_bytes(seeded: Database
     [
         ("archived_events", {"first": 3, "count": 10}, "archive_pkey"),
         ("archived_ids", {"first": 3, "last": 10}, "archive_pkey"),
-        ("newest_archived", {"upto": 10, "count": 5, "size": 10**6}, "archive_pkey"),
+        ("newest_archived", NEWEST, "archive_pkey trim_marks_pkey"),
     ],
 )
 def test_events_of_one_session(
     seeded: Database, name: str, params: dict[str, int], index: str
 ) -> None:
     where = {"partition": 1, "tenant": "default", "session_id": "s1"}
-    check(plan(seeded, name, {**where, **params}), index)
+    check(plan(seeded, name, {**where, **params}), *index.split())
 
 
 def test_archived_sessions_after(seeded: Database) -> None:

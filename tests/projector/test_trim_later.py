@@ -7,7 +7,7 @@ import redis
 from appending import event, turn
 from restoring import replayed
 from rig import Rig, dump, patched, restore
-from trimming import WEEK, head, in_redis, trim
+from trimming import WEEK, head, in_redis, mark_now, trim
 from verifying import run_verify
 
 from turnlog_producers.scripts import load_script
@@ -261,3 +261,31 @@ def archived_sessions(rig: Rig) -> list[tuple[object, ...]]:
     return rig.connection.execute(
         "SELECT tenant, session_id, seq FROM turnlog.heads WHERE seq > 0"
     ).fetchall()
+
+
+@pytest.mark.parametrize("came", [False, True], ids=["nothing", "something"])
+def test_a_quiet_session_stays_cold_when_redis_has_lost_everything(rig: Rig, came: bool) -> None:
+    """Years of conversations must not come back into memory."""
+    begin(rig)
+    mark_now(rig, ago=WEEK)
+    rig.writer.append("young", turn("t0"))
+    rig.drain(rig.projection())
+    keys = rig.writer.keys("s")
+    for partition in range(rig.partitions):
+        rig.client.delete(f"{{tl:{partition}}}:heads", f"{{tl:{partition}}}:index")
+    if came:
+        rig.writer.append("s", turn("new"))
+    projection = rig.projection()
+    projection.trim_after = WEEK
+    rig.drain(projection)
+    rig.audit_all(projection)
+    rig.check()
+    healed = head(rig, "s")
+    assert (healed.owner, healed.seq - healed.base) == ("ann", 1 if came else 0)
+    assert healed.flags == ("s" if came else "sc")
+    assert rig.client.exists(keys.ids) == came
+    assert in_redis(rig, "young") == (1, 1)
+    assert rig.audit_all(projection) == 0
+    assert rig.writer.append("s", turn("later")).seqs == [9 if came else 8]
+    rig.drain(projection)
+    rig.check()

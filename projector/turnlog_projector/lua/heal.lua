@@ -119,9 +119,9 @@ end
 redis.call('DEL', stream, ids)
 base = archived_seq - given
 local seq, t, last_id, size, moved = base, 0, '', 0, 0
-if erased then
-  t, last_id, head_t = tonumber(archived_t), archived_id, 0
-  flags = string.gsub(flags, 'c', '') .. 'c'
+if given == 0 and archived_seq > 0 then
+  t, last_id = tonumber(archived_t), archived_id
+  if erased then head_t = 0 end
 end
 local function add(event_id, at, bytes)
   seq = seq + 1
@@ -148,6 +148,7 @@ if seq == 0 then
   redis.call('HDEL', heads, session)
 else
   t = math.max(t, head_t)
+  if base == seq then flags = string.gsub(flags, '[-c]', '') .. 'c' end
   redis.call('HSET', heads, session,
     int(seq) .. ' ' .. int(base) .. ' ' .. int(t) .. ' ' .. last_id .. ' ' .. flags .. ' ' .. owner)
 end
