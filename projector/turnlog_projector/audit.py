@@ -25,8 +25,9 @@ _STEP = 500
 logger = logging.getLogger(__name__)
 
 
-def audit(projection: Projection, partition: int, *, move_anchor: bool) -> Iterator[int]:
-    """Audit one partition; yields the number of sessions put right, once a step.
+def audit(projection: Projection, partition: int, *, move_anchor: bool) -> Iterator[int | None]:
+    """Audit one partition; yields the number of sessions put right, once a step, and None as long
+    as it waits for the projection.
 
     With `move_anchor` (the index lost the anchor) the partition goes on from the end that the index
     had when the audit began: everything before it has been compared session by session.
@@ -48,7 +49,9 @@ def audit(projection: Projection, partition: int, *, move_anchor: bool) -> Itera
         after = (keys[-1].tenant, keys[-1].session_id)
     if behind:
         while noted is not None and projection.offsets[partition].n < noted.n:
-            yield 0
+            yield None
+            # Whoever deletes entries may have made it wait for one that never comes.
+            [noted] = projection.log.index_ends([partition])
         yield _check_behind(projection, behind)
     for keys in look_again(projection.log, projection.connection, partition):
         if keys:
@@ -78,7 +81,15 @@ def settle(projection: Projection, key: SessionKey, reason: str) -> None:
             _catch_up(projection, key)
     archived, session = projection.archived(key), projection.session(key)
     try:
-        heal(projection.log, projection.connection, key, archived, session, reason)
+        heal(
+            projection.log,
+            projection.connection,
+            key,
+            archived,
+            session,
+            reason,
+            trim_after=projection.trim_after,
+        )
         _catch_up(projection, key)
         take_tombstone(projection, key)
     except Quarantined as error:

@@ -68,8 +68,9 @@ def connect_redis(url: str, *, timeout_s: float = 10.0) -> redis.Redis:
     return client
 
 
-def check_redis(client: redis.Redis) -> None:
-    """Refuse a server that is too old or may evict what it holds."""
+def check_redis(client: redis.Redis) -> str:
+    """Refuse a server that is too old or may evict what it holds; returns the id of its run, which
+    is another one after each start of the server."""
     try:
         info: dict[str, Any] = client.info()
     except redis.RedisError as error:
@@ -82,6 +83,7 @@ def check_redis(client: redis.Redis) -> None:
         raise UnsafeServer(
             f"Redis may evict events: maxmemory-policy is {policy}; set it to noeviction"
         )
+    return str(info.get("run_id", ""))
 
 
 def check_schema(connection: Database) -> None:

@@ -3,13 +3,15 @@
 import logging
 import time
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from datetime import timedelta
 
 import psycopg
 import redis
 
 from turnlog_producers.meta import LogMeta, check_partitions, read_meta
-from turnlog_projector.audit import audit, settle
+from turnlog_projector.audit import settle
+from turnlog_projector.audit_duty import AuditDuty
 from turnlog_projector.batch import LostPartition
 from turnlog_projector.database import (
     check_redis,
@@ -36,6 +38,7 @@ from turnlog_schemas.errors import TurnlogError
 from turnlog_schemas.ids import partition_of
 
 _LOOK_SECONDS = 2.0
+_MANY_LOSSES = 10
 _BACKOFF_SECONDS = (0.1, 0.2, 0.5, 1.0, 2.0)
 _TRANSIENT = (
     psycopg.Error,
@@ -60,7 +63,6 @@ class Worker:
         self.stopping = stopping
         self._failures = 0
         self._reason = ""
-        self._run_id = ""
         self._masses = Masses(limit=settings.park_limit, percent=settings.park_percent)
         self._resumed = False
 
@@ -109,25 +111,16 @@ class Worker:
                     self._resumed = True
                 log = LogReader(client, meta.partitions)
                 projection = Projection(log, connection, self._masses)
+                projection.trim_after = timedelta(days=self.settings.trim_after_days) or None
                 leases = Leases(connection, lease_seconds=self.settings.lease_seconds)
                 wakes.subscribe()
-                audit_now = self._restarted(client)
                 with SearchDuty(self.settings.postgres_url) as searching:
-                    duty = _Duty(
-                        *(self, projection, leases, wakes, meta, searching), audit_now=audit_now
-                    )
-                    duty.run()
+                    _Duty(self, projection, leases, wakes, meta, searching).run()
                 leases.release()
         finally:
             wakes.close()
             client.close()
             listener.close()
-
-    def _restarted(self, client: redis.Redis) -> bool:
-        """Whether this is another run of the server than before: it may have lost its newest
-        events."""
-        before, self._run_id = self._run_id, str(client.info("server").get("run_id", ""))
-        return before not in ("", self._run_id)
 
     def works(self) -> None:
         """Note that everything found was projected (again): answering servers are not enough."""
@@ -148,8 +141,6 @@ class _Duty:
         wakes: Wakes,
         meta: LogMeta,
         searching: SearchDuty,
-        *,
-        audit_now: bool,
     ) -> None:
         self.worker = worker
         self.projection = projection
@@ -159,17 +150,17 @@ class _Duty:
         self.searching = searching
         self.owned: set[int] = set()
         self.dirty: set[int] = set()
-        self.audits: dict[int, Iterator[int]] = {}
-        self.without_anchor: set[int] = set()
-        """Audited because the index lost the anchor: nothing to project from until that is done.
-        During any other audit projection goes on, and the audit waits for it."""
-        self.next_audit: dict[int, float] = {}
+        interval_s = worker.settings.audit_seconds
+        self.auditing = AuditDuty(projection, interval_s=interval_s)
         self.trimming = TrimDuty(worker.settings, projection.log, projection.connection)
         self.erasing = EraseDuty(projection)
         self.retaining = RetentionDuty(worker.settings, projection.log, projection.connection)
-        self._audit_now = audit_now
         self._next_tick = 0.0
         self._next_look = 0.0
+        self._losses = 0
+        """How often in a row another worker was quicker."""
+        self._not_before = 0.0
+        """Nothing is projected before then: whoever else does it shall not be disturbed."""
 
     def run(self) -> None:
         busy_since: float | None = None
@@ -179,16 +170,19 @@ class _Duty:
                 self._tick(now)
             if now >= self._next_look:
                 self._look(now)
-            self._step_audits(now)
-            self.trimming.step(self.owned - self.without_anchor, busy=bool(self.dirty & self.owned))
+            audits = self._step_audits()
+            self.trimming.step(
+                self.owned - self.auditing.without_anchor, busy=bool(self.dirty & self.owned)
+            )
             self._erase()
-            self.retaining.step(self.owned - self.without_anchor)
-            if self.dirty & self.owned:
+            self.retaining.step(self.owned - self.auditing.without_anchor)
+            if self.dirty & self.owned and now >= self._not_before:
                 self._project()
                 self.searching.tell(busy=True)
                 busy_since = busy_since or now
                 continue
-            self.dirty.clear()
+            if not self.dirty & self.owned:
+                self.dirty.clear()
             if busy_since is not None and now - busy_since > 1.0:
                 # After a long run the subscription is behind by all that is projected already.
                 self.wakes.subscribe()
@@ -196,14 +190,21 @@ class _Duty:
                 busy_since = None
                 continue
             busy_since = None
-            if not self.audits:
+            if not self.auditing.under_way and not self.dirty:
                 self.worker.works()
                 self.searching.tell(busy=False)
-                self._wait(now)
+            self._wait(0.0 if audits else self._patience(now))
 
-    def _wait(self, now: float) -> None:
-        duties = (self.trimming.next_at, self.erasing.next_at, self.retaining.next_at)
-        changed, damaged = self.wakes.wait(min(self._next_tick, self._next_look, *duties) - now)
+    def _patience(self, now: float) -> float:
+        """For how long nothing is due but what may come."""
+        due = [self.trimming.next_at, self.erasing.next_at, self.retaining.next_at]
+        due += [self._next_tick, self._next_look, self.auditing.next_at]
+        if self.dirty:
+            due.append(self._not_before)
+        return max(min(due) - now, 0.0)
+
+    def _wait(self, at_most: float) -> None:
+        changed, damaged = self.wakes.wait(at_most)
         self.dirty |= changed
         for field in damaged:
             tenant, _, session_id = field.partition(":")
@@ -218,15 +219,10 @@ class _Duty:
         if owned != self.owned:
             logger.info("owns %d partitions", len(owned))
             self.projection.reload(owned)
-            self.audits = {p: steps for p, steps in self.audits.items() if p in owned}
-            self.without_anchor &= owned
-            spread = 0.0 if self._audit_now else self.worker.settings.audit_seconds
-            self._audit_now = False
-            for place, partition in enumerate(sorted(owned - self.owned)):
-                self.next_audit[partition] = now + spread * (place + 1) / max(len(owned), 1)
             self.owned = owned
             self.searching.owned = frozenset(owned)
             self._next_look = 0.0
+        self.auditing.own(owned, check_redis(self.projection.log.client))
         analyse_young(self.projection.connection, self.projection.generation)
         self._next_tick = now + self.leases.lease_seconds / 3
 
@@ -237,21 +233,22 @@ class _Duty:
         for partition, end in zip(partitions, ends, strict=True):
             offset = self.projection.offsets[partition]
             if end is None:
-                if offset.n and partition not in self.without_anchor:
+                if offset.n and partition not in self.auditing.without_anchor:
                     self._start_audit(partition, move_anchor=True)
             elif (end.n, end.session, end.last) != (offset.n, offset.session, offset.event_id):
                 self.dirty.add(partition)
         self._next_look = now + _LOOK_SECONDS
 
     def _project(self) -> None:
-        partitions = sorted((self.dirty & self.owned) - self.without_anchor)
+        partitions = sorted((self.dirty & self.owned) - self.auditing.without_anchor)
         if not partitions:
-            self.dirty -= self.without_anchor
+            self.dirty -= self.auditing.without_anchor
             return
         try:
             events, more = self.projection.project(partitions)
             if events:
                 self.worker.works()
+            self._losses = 0
             self.dirty = more | (self.dirty - set(partitions))
         except AnchorLost as error:
             logger.warning("%s: auditing it", error)
@@ -261,6 +258,16 @@ class _Duty:
         except LostPartition as error:
             logger.info("%s", error)
             self._next_tick = 0.0
+            self._stand_back(error)
+
+    def _stand_back(self, error: LostPartition) -> None:
+        """The first loss is the way of things; a row of them is a fault, or a fight."""
+        self._losses += 1
+        if self._losses == _MANY_LOSSES:
+            logger.warning("overtaken %d times in a row: %s", self._losses, error)
+        longest = self.leases.lease_seconds / 4
+        pause = min(0.01 * 2 ** min(self._losses - 1, 10), longest) if self._losses > 1 else 0.0
+        self._not_before = time.monotonic() + pause
 
     def _check_log(self) -> None:
         """Before anything is put right in Redis: one that was emptied, or holds another log by now,
@@ -277,31 +284,20 @@ class _Duty:
         self.dirty.add(key.partition)
 
     def _erase(self) -> None:
-        for key in self.erasing.step(self.owned - self.without_anchor):
+        for key in self.erasing.step(self.owned - self.auditing.without_anchor):
             self._settle(key, "it is to be cleaned of what was erased")
 
     def _start_audit(self, partition: int, *, move_anchor: bool) -> None:
-        self.audits[partition] = audit(self.projection, partition, move_anchor=move_anchor)
+        self.auditing.start(partition, move_anchor=move_anchor)
         if move_anchor:
             self.dirty.discard(partition)
-            self.without_anchor.add(partition)
-        else:
-            self.dirty.add(partition)
 
-    def _step_audits(self, now: float) -> None:
-        """One step of each audit under way; start those that are due."""
-        for partition in [p for p, due in self.next_audit.items() if due <= now]:
-            self.next_audit[partition] = now + self.worker.settings.audit_seconds
-            if partition in self.owned and partition not in self.audits:
-                self._start_audit(partition, move_anchor=False)
-        if self.audits:
-            self._check_log()
-        for partition, steps in list(self.audits.items()):
-            try:
-                if next(steps, None) is not None:
-                    continue
-            except LostPartition as error:
-                logger.info("%s", error)
-            del self.audits[partition]
-            self.without_anchor.discard(partition)
-            self.dirty.add(partition)
+    def _step_audits(self) -> bool:
+        """One step of each audit under way; whether there was anything to do."""
+        self.dirty |= self.auditing.start_due()
+        if not self.auditing.under_way:
+            return False
+        self._check_log()
+        worked, done = self.auditing.step()
+        self.dirty |= done
+        return worked

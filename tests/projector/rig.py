@@ -103,7 +103,7 @@ class Rig:
     def _audit(self, projection: Projection, partition: int, *, move_anchor: bool) -> int:
         wrong = 0
         for step in audit(projection, partition, move_anchor=move_anchor):
-            wrong += step
+            wrong += step or 0
             if not move_anchor:
                 self.step(projection)
         return wrong
