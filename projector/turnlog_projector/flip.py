@@ -71,7 +71,7 @@ def _flipped(follower: Follower, former: int, wait_ms: int) -> bool:
 def _write_parked(follower: Follower) -> None:
     """Make the parked sessions those of this generation."""
     connection = follower.connection
-    connection.execute(statement("unpark_all"), columns(list(follower.parked), 3))
     rows = [(*p.key, p.seq, p.event_id, p.error) for p in follower.parked.values()]
+    connection.execute(statement("unpark_all"), columns(rows, 6)[:4])
     if rows:
         connection.execute(statement("park_all"), columns(rows, 6))

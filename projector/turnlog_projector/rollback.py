@@ -116,4 +116,4 @@ def _begin(follower: Follower) -> None:
     )
     for key in [SessionKey(*row) for row in rows]:
         follower.refold(key)
-    follower.fold_skipped()
+    follower.catch_up()

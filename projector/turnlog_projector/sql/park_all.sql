@@ -8,8 +8,7 @@ WITH wanted AS (
 ), parked AS (
     INSERT INTO turnlog.parked (tenant, session_id, seq, event_id, partition, state, error)
     SELECT tenant, session_id, seq, event_id, partition, 'parked', error FROM wanted
-    ON CONFLICT (tenant, session_id, seq) DO UPDATE SET
-        state = 'parked', error = excluded.error, at = now()
+    ON CONFLICT (tenant, session_id, seq) DO UPDATE SET state = 'parked', error = excluded.error
 )
 UPDATE turnlog.heads AS h SET parked_seq = wanted.seq
 FROM wanted
