@@ -15,7 +15,9 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from turnlog_api.auth import authenticator
+from turnlog_api.compression import Compression
 from turnlog_api.docs import describe
+from turnlog_api.etags import Conditional
 from turnlog_api.faults import as_problem
 from turnlog_api.gate import Gate
 from turnlog_api.problems import Problem
@@ -82,6 +84,8 @@ def create_app(settings: ApiSettings) -> FastAPI:
     app.openapi = lambda: describe(app)
     for kind in (Problem, TurnlogError, HTTPException, psycopg.Error):
         app.add_exception_handler(kind, _answer)
+    app.add_middleware(Conditional)
+    app.add_middleware(Compression)
     app.add_middleware(Gate, settings=settings, authenticate=authenticate)
     if settings.origins:
         app.add_middleware(
@@ -92,7 +96,7 @@ def create_app(settings: ApiSettings) -> FastAPI:
             expose_headers=[
                 *("Turnlog-Seq", "Turnlog-Head", "Turnlog-As-Of"),
                 *("Turnlog-Search-Behind", "Turnlog-Search-Lag"),
-                *("X-Request-Id", "Retry-After"),
+                *("X-Request-Id", "Retry-After", "ETag"),
             ],
         )
     return app

@@ -6,6 +6,7 @@ from typing import Any
 from pydantic_core import to_json
 from starlette.responses import Response
 
+from turnlog_api.etags import session_tag
 from turnlog_producers.core import Appended
 from turnlog_producers.head import Head
 
@@ -14,7 +15,9 @@ JSON = "application/json"
 
 def on_session(body: bytes, *, seq: int, head: Head | None, status: int = 200) -> Response:
     """An answer about a session: how far the read models go, and the log."""
-    return Response(body, status, _seqs(seq, None if head is None else head.seq), JSON)
+    headers = _seqs(seq, None if head is None else head.seq)
+    headers["ETag"] = session_tag(body, seq)
+    return Response(body, status, headers, JSON)
 
 
 def past(answer: Response, at: int) -> Response:
