@@ -1,24 +1,16 @@
-"""Pages of the log itself: every event as it is stored, spliced with its place in the log.
+"""Pages of the log itself: every event as it is stored."""
 
-The bytes of an event that was folded are known to be a JSON object, and are not parsed again.
-"""
+from typing import NamedTuple
 
-from base64 import b64encode
-from typing import Any, NamedTuple, cast
-
-from pydantic_core import from_json, to_json
-
+from turnlog_api.logitems import event_item, is_of
 from turnlog_api.logsteps import CHUNK_EVENTS, Gap, LogEvent, Span
 from turnlog_api.sessionlog import SessionLog, SessionLogs
-from turnlog_schemas import times
 
 MAX_PAGE_BYTES = 16 * 1024 * 1024
 """A page ends with the event that reaches this, whatever its limit."""
 
 MAX_LOOKED_THROUGH = 5000
 """A page of events of one type ends after so many events of any."""
-
-_NOTE = "these bytes are no event; base64 holds them as they are"
 
 
 class EventsWindow(NamedTuple):
@@ -57,8 +49,8 @@ async def events_page(logs: SessionLogs, log: SessionLog, window: EventsWindow) 
                 first = event.seq + 1
             looked += 1
             event = log.decoder.without_erased(event)
-            if window.type is None or _is_of(event, window.type):
-                items.append(_item(event, folded=_is_folded(log, event.seq)))
+            if window.type is None or is_of(event, window.type):
+                items.append(event_item(event, folded=_is_folded(log, event.seq)))
                 size += len(items[-1])
             if len(items) == window.limit or size >= MAX_PAGE_BYTES:
                 break
@@ -84,39 +76,3 @@ async def _chunk(
 
 def _is_folded(log: SessionLog, seq: int) -> bool:
     return seq <= log.projected_seq and seq not in log.decoder.skipped
-
-
-def _is_of(event: LogEvent, type_: str) -> bool:
-    raw = event.stored.raw
-    if type_.encode() not in raw and b"\\u" not in raw:
-        return False
-    envelope = _object(raw)
-    return envelope is not None and envelope.get("type") == type_
-
-
-def _item(event: LogEvent, *, folded: bool) -> bytes:
-    """The event with seq and times; they come last, so that they stand whatever it holds itself."""
-    stored = event.stored
-    place = b'"seq":%d,"recorded_at":"%b"' % (
-        stored.seq,
-        times.from_ms(stored.recorded_at).encode(),
-    )
-    if event.repeat_of is not None:
-        place += b',"repeat_of":%d' % event.repeat_of
-    envelope = stored.raw.strip()
-    if not folded and not _object(envelope):
-        unreadable = {
-            "event_id": stored.event_id,
-            "base64": b64encode(stored.raw).decode(),
-            "note": _NOTE,
-        }
-        envelope = to_json(unreadable)
-    return b"%b,%b}" % (envelope[:-1], place)
-
-
-def _object(raw: bytes) -> dict[str, Any] | None:
-    try:
-        value: Any = from_json(raw, allow_inf_nan=False)
-    except ValueError:
-        return None
-    return cast(dict[str, Any], value) if isinstance(value, dict) else None

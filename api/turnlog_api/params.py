@@ -13,6 +13,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 from pydantic_core import ErrorDetails
 from starlette.requests import Request
 
+from turnlog_api.asof import normal
 from turnlog_api.problems import Problem
 from turnlog_schemas import times
 from turnlog_schemas.errors import InvalidEvent
@@ -47,6 +48,15 @@ Consistency = Annotated[
     Literal["eventual", "strong"],
     Field(description="`strong` folds what is in the log, but not yet projected, into the answer."),
 ]
+AsOfText = Annotated[
+    str | None,
+    AfterValidator(lambda text: None if text is None else normal(text)),
+    Field(
+        description="Show it as it was after this event (a seq), or after the last event that the "
+        "log recorded up to this time (RFC 3339; + is written %2B in an address). Erased text is "
+        "never shown."
+    ),
+]
 
 
 class Params(BaseModel):
@@ -66,6 +76,10 @@ class ReadParams(Params):
     ] = None
 
 
+class SessionParams(ReadParams):
+    as_of: AsOfText = None
+
+
 class TurnsParams(ReadParams):
     limit: Limit = 100
     cursor: CursorText = None
@@ -78,6 +92,7 @@ class TurnsParams(ReadParams):
     include: Annotated[
         Literal["retracted"] | None, Field(description="Show stubs of retracted turns.")
     ] = None
+    as_of: AsOfText = None
 
 
 class SessionsParams(Params):

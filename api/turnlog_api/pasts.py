@@ -24,7 +24,7 @@ _Name = tuple[str, str]
 MAX_KEPT_BYTES = 64 * 1024 * 1024
 """The memory of all kept timelines: some ten of sessions of 100,000 turns."""
 
-LONG_WALK_EVENTS = 2000
+LONG_WALK_EVENTS = 4000
 """With more events than this to fold it is done in a process of its own."""
 
 _LONG_WALKS = 2

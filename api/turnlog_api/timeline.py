@@ -13,6 +13,7 @@ from array import array
 from bisect import bisect_left, bisect_right
 from copy import copy
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from hashlib import blake2b
 from operator import itemgetter
 
@@ -215,5 +216,6 @@ _GROWING = tuple(name for name in Timeline.__slots__ if name not in _FIXED)
 _ARRAYS = tuple(name for name in _GROWING if name not in ("marks", "fresh"))
 
 
+@lru_cache(maxsize=4096)
 def _hash(turn_id: str) -> int:
     return int.from_bytes(blake2b(turn_id.encode(), digest_size=8).digest(), "big")

@@ -6,7 +6,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from turnlog_api import cursors, examples, queries
-from turnlog_api.asof import SessionParams, parse
+from turnlog_api.asof import parse
 from turnlog_api.docs import answers, asks
 from turnlog_api.models import (
     Cleared,
@@ -18,6 +18,7 @@ from turnlog_api.models import (
 )
 from turnlog_api.params import (
     DeleteParams,
+    SessionParams,
     SessionsParams,
     WriteParams,
     given,

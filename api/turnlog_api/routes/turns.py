@@ -6,10 +6,10 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from turnlog_api import cursors, examples, queries
-from turnlog_api.asof import AsOf, TurnsAsOfParams, parse
+from turnlog_api.asof import AsOf, parse
 from turnlog_api.docs import answers, asks
 from turnlog_api.models import TurnIn, TurnPage, Written
-from turnlog_api.params import WriteParams, given, path_id, read_params
+from turnlog_api.params import TurnsParams, WriteParams, given, path_id, read_params
 from turnlog_api.problems import Problem
 from turnlog_api.replies import on_session, page, past
 from turnlog_api.service import caller_of, service_of
@@ -51,7 +51,7 @@ class TurnsCursor(cursors.Cursor):
         on_session=True,
         as_of=True,
     ),
-    openapi_extra=asks(path=("session_id",), query=TurnsAsOfParams),
+    openapi_extra=asks(path=("session_id",), query=TurnsParams),
 )
 async def list_turns(request: Request) -> Response:
     """A page of the visible turns of the shown (or a named) branch, from the first one on, or with
@@ -59,7 +59,7 @@ async def list_turns(request: Request) -> Response:
     show the same moment."""
     service, caller = service_of(request), caller_of(request)
     session_id = path_id(request, "session_id")
-    params = read_params(request, TurnsAsOfParams)
+    params = read_params(request, TurnsParams)
     cursor = _cursor(params, session_id)
     window = _window(params, cursor)
     as_of = _as_of(params, cursor)
@@ -82,7 +82,7 @@ async def list_turns(request: Request) -> Response:
 
 def _page(
     found: queries.TurnsPage,
-    params: TurnsAsOfParams,
+    params: TurnsParams,
     cursor: TurnsCursor | None,
     session_id: str,
     window: queries.Window,
@@ -108,7 +108,7 @@ def _page(
     return page(found.items, following, total_count=found.total_count)
 
 
-def _cursor(params: TurnsAsOfParams, session_id: str) -> TurnsCursor | None:
+def _cursor(params: TurnsParams, session_id: str) -> TurnsCursor | None:
     if params.cursor is None:
         return None
     cursor = cursors.read(TurnsCursor, params.cursor)
@@ -118,13 +118,13 @@ def _cursor(params: TurnsAsOfParams, session_id: str) -> TurnsCursor | None:
     return cursor
 
 
-def _as_of(params: TurnsAsOfParams, cursor: TurnsCursor | None) -> AsOf | None:
+def _as_of(params: TurnsParams, cursor: TurnsCursor | None) -> AsOf | None:
     if cursor is not None:
         return None if cursor.at is None else AsOf(cursor.at, None)
     return None if params.as_of is None else parse(params.as_of)
 
 
-def _window(params: TurnsAsOfParams, cursor: TurnsCursor | None) -> queries.Window:
+def _window(params: TurnsParams, cursor: TurnsCursor | None) -> queries.Window:
     """Which turns the page is taken from: by the parameters, or behind the cursor."""
     place = cursor or params
     after, before = place.after or 0, place.before
