@@ -155,7 +155,7 @@ def _version(envelope: dict[str, Any]) -> int:
 
 def _at(envelope: dict[str, Any], stored: Stored) -> str:
     try:
-        return times.normalise(str(envelope.get("at")))
+        return times.as_logged(str(envelope.get("at")))
     except InvalidEvent:
         return times.from_ms(stored.recorded_at)
 

@@ -9,6 +9,7 @@ from turnlog_schemas.errors import InvalidEvent
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _NORMAL = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z")
+_LEAP = re.compile(r"(.+:\d\d):60(?:[.,]\d+)?(Z|[+-].+)")
 
 
 def now() -> str:
@@ -60,3 +61,19 @@ def normalise(value: str | datetime) -> str:
     except OverflowError:
         raise InvalidEvent("at: the time lies outside the years 1 to 9999 in UTC") from None
     return moment.strftime("%Y").zfill(4) + moment.strftime("-%m-%dT%H:%M:%S.%fZ")
+
+
+def as_logged(value: str) -> str:
+    """The same of a time that is in the log already. Producers in other languages may write what
+    RFC 3339 allows and Python cannot read: small letters, and a leap second, which counts as the
+    end of the second before."""
+    try:
+        return normalise(value)
+    except InvalidEvent:
+        text = value.upper()
+        leap = _LEAP.fullmatch(text)
+        if leap is not None:
+            text = f"{leap[1]}:59.999999{leap[2]}"
+        if text == value:
+            raise
+        return normalise(text)
