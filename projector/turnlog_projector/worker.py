@@ -27,6 +27,7 @@ from turnlog_projector.leases import Leases
 from turnlog_projector.log import LogReader, SessionKey
 from turnlog_projector.masses import Masses
 from turnlog_projector.projection import AnchorLost, Projection, StreamBroken
+from turnlog_projector.rebuild_duty import RebuildDuty
 from turnlog_projector.restoring import check_not_restoring
 from turnlog_projector.retention_duty import RetentionDuty
 from turnlog_projector.search_duty import SearchDuty
@@ -115,7 +116,11 @@ class Worker:
                 leases = Leases(connection, lease_seconds=self.settings.lease_seconds)
                 wakes.subscribe()
                 with SearchDuty(self.settings.postgres_url) as searching:
-                    _Duty(self, projection, leases, wakes, meta, searching).run()
+                    duty = _Duty(self, projection, leases, wakes, meta, searching)
+                    try:
+                        duty.run()
+                    finally:
+                        duty.rebuilding.close()
                 leases.release()
         finally:
             wakes.close()
@@ -155,6 +160,7 @@ class _Duty:
         self.trimming = TrimDuty(worker.settings, projection.log, projection.connection)
         self.erasing = EraseDuty(projection)
         self.retaining = RetentionDuty(worker.settings, projection.log, projection.connection)
+        self.rebuilding = RebuildDuty(worker.settings, projection.connection)
         self._next_tick = 0.0
         self._next_look = 0.0
         self._losses = 0
@@ -176,6 +182,7 @@ class _Duty:
             )
             self._erase()
             self.retaining.step(self.owned - self.auditing.without_anchor)
+            self.rebuilding.step()
             if self.dirty & self.owned and now >= self._not_before:
                 self._project()
                 self.searching.tell(busy=True)
@@ -198,7 +205,7 @@ class _Duty:
     def _patience(self, now: float) -> float:
         """For how long nothing is due but what may come."""
         due = [self.trimming.next_at, self.erasing.next_at, self.retaining.next_at]
-        due += [self._next_tick, self._next_look, self.auditing.next_at]
+        due += [self._next_tick, self._next_look, self.auditing.next_at, self.rebuilding.next_at]
         if self.dirty:
             due.append(self._not_before)
         return max(min(due) - now, 0.0)

@@ -1,0 +1,2 @@
+-- Whether any rebuild waits or runs.
+SELECT EXISTS (SELECT FROM turnlog.rebuilds WHERE state IN ('waiting', 'running'))
