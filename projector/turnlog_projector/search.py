@@ -52,5 +52,6 @@ def make_again(connection: Database, generation: int, key: SessionKey) -> None:
     that does it, when it is done: what must not be found is removed at once, the rest is made again
     by the worker that owns the partition."""
     lock(connection, generation, [key.partition])
-    connection.execute(statement("remove_search_unfounded", generation=generation), key._asdict())
+    gone = {**key._asdict(), "without_text": True}
+    connection.execute(statement("remove_search_unfounded", generation=generation), gone)
     connection.execute(statement("put_search_stale"), {"generation": generation, **key._asdict()})

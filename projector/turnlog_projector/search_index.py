@@ -199,7 +199,8 @@ def _make_again(connection: Database, generation: int, positions: dict[int, int]
     if turns:
         connection.execute(statement("search_stale_done"), {**where, "done": turns[-1]["seq"]})
     else:
-        connection.execute(statement("remove_search_unfounded", generation=generation), where)
+        gone = {**where, "without_text": False}
+        connection.execute(statement("remove_search_unfounded", generation=generation), gone)
         connection.execute(statement("remove_search_stale"), where)
     return Indexed(0, len(changes.put) + len(changes.gone), True)
 

@@ -13,6 +13,12 @@ from turnlog_schemas.searchtext import SearchScope, title_vector, turn_vector
 
 logger = logging.getLogger(__name__)
 
+_REFUSED = (
+    psycopg.DataError,
+    psycopg.errors.ProgramLimitExceeded,
+    psycopg.errors.SyntaxError,  # of a tsvector
+)
+
 Name = tuple[str, str]
 """Tenant and session_id."""
 
@@ -83,7 +89,7 @@ def _put(connection: Database, generation: int, rows: list[Row]) -> bool:
         with connection.transaction():
             put = statement("put_search", generation=generation)
             connection.execute(put, columns(rows, 5))
-    except (psycopg.DataError, psycopg.errors.ProgramLimitExceeded):
+    except _REFUSED:
         return False
     return True
 

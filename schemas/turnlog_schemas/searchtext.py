@@ -192,23 +192,27 @@ def scope_word(level: str, kind: Kind, tenant: str, name: str = "") -> str:
 
 
 def _many_places(found: Sequence[str]) -> str:
-    pieces: list[str] = []
-    times: dict[str, int] = {}
+    # Each word once, with all of its places: Postgres counts every time that it is given.
+    places: dict[str, list[int]] = {}
     size = 0
+    step = _WINDOW - _OVERLAP
     for number, word in enumerate(found):
-        known = times.get(word, 0)
-        if known >= _MOST_PLACES:
+        known = places.get(word)
+        if known is None:
+            size += len(word.encode()) + 6
+            known = places[word] = []
+        elif len(known) >= _MOST_PLACES:
             continue
-        size += 2 if known else len(word.encode()) + 8
+        size += 2
         if size > MAX_INDEXED_BYTES:
             break
-        times[word] = known + 1
-        step = _WINDOW - _OVERLAP
         place = number % step
-        pieces.append(f"{word}:{place + 1} ")
+        known.append(place + 1)
         if place < _OVERLAP and number >= step:  # also the end of the window before
-            pieces.append(f"{word}:{place + step + 1} ")
-    return "".join(pieces)
+            known.append(place + step + 1)
+    return "".join(
+        f"{word}:{','.join(map(str, known))} " for word, known in places.items() if known
+    )
 
 
 @lru_cache(maxsize=65_536)

@@ -1,0 +1,1 @@
+COPY {g}.search FROM STDIN
