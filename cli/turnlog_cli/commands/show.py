@@ -1,31 +1,38 @@
 """`turnlog show`."""
 
 from collections import deque
-from typing import Annotated, Any, cast
+from collections.abc import Iterator
+from typing import Annotated, Any
 
 import typer
-from pydantic_core import from_json, to_json
-from rich.console import Console
+from pydantic_core import from_json
 
-from turnlog_api.queries import MAX_LIMIT, TurnsPage, Window, fetch, fetch_turns, session
+from turnlog_api import asof
+from turnlog_api.queries import (
+    MAX_LIMIT,
+    TurnsPage,
+    Window,
+    active_generation,
+    fetch,
+    fetch_turns,
+    session,
+)
 from turnlog_api.scope import Scope
+from turnlog_cli.archived import ArchivedLog
+from turnlog_cli.conversation import print_event, print_head, print_turn
 from turnlog_cli.options import DataDir, Json, PostgresUrl, Tenant
-from turnlog_cli.output import console, one_line, print_json, styled
+from turnlog_cli.output import console, one_line, print_json, print_json_line, styled
 from turnlog_cli.servers import postgres_only
 from turnlog_projector.database import Database, connect_postgres
 from turnlog_projector.generations import find_generation
+from turnlog_projector.sqlfiles import statement
 from turnlog_schemas.errors import TurnlogError
 from turnlog_schemas.ids import DEFAULT_TENANT
 from turnlog_schemas.rows import LAST_SEQ
-from turnlog_schemas.text import plain
-
-_STYLES = {"user": "bold cyan", "assistant": "bold green", "tool": "bold yellow"}
-_ARGUMENTS_SHOWN = 120
-_RESULT_SHOWN = 2000
 
 
 class NoSuchSession(TurnlogError):
-    """The read models have no session of this name."""
+    """There is no session of this name."""
 
 
 def show(
@@ -33,6 +40,23 @@ def show(
     limit: Annotated[
         int, typer.Option("--limit", min=0, help="The newest so many turns; 0 shows all.")
     ] = 100,
+    as_of: Annotated[
+        str | None,
+        typer.Option(
+            "--as-of",
+            metavar="SEQ|TIME",
+            help="As it was after this event, or after the last one recorded up to this time.",
+            show_default="as it is",
+        ),
+    ] = None,
+    revisions: Annotated[
+        bool,
+        typer.Option("--revisions", help="Also what turns and title were before, who, and when."),
+    ] = False,
+    events: Annotated[
+        bool,
+        typer.Option("--events", help="The events of the log instead; with --json a line each."),
+    ] = False,
     generation: Annotated[
         str | None,
         typer.Option(
@@ -51,29 +75,59 @@ def show(
 
     \b
     Example:
-      turnlog show s-42 --limit 20
+      turnlog show s-42 --as-of 2026-01-31T12:00:00Z
     """
+    moment = None if as_of is None else _moment(as_of)
+    if generation is not None and (moment is not None or events):
+        raise typer.BadParameter("--generation goes with neither --as-of nor --events")
+    if events and revisions:
+        raise typer.BadParameter("--events and --revisions exclude each other")
     url = postgres_only(postgres_url, data_dir)
-    scope = Scope(tenant)
     with connect_postgres(url, application_name="turnlog show") as connection:
-        number = find_generation(connection, generation).generation if generation else None
-        answer = fetch(connection, session(scope, session_id), generation=number)
-        if answer is None:
-            raise NoSuchSession(
-                f"no session {one_line(session_id)} of tenant {one_line(tenant)} is projected;"
-                " see `turnlog sessions`"
-            )
-        head: dict[str, Any] = from_json(answer.body)
-        turns, total = _newest(connection, scope, session_id, limit or LAST_SEQ, number)
+        if events:
+            log = ArchivedLog(connection, tenant, session_id)
+            if log.end == 0:
+                raise _unknown(tenant, session_id, "archived")
+            upto = log.end if moment is None else log.seq_of(moment)
+            _print_events(log.events(newest=limit, upto=upto), as_json=as_json)
+            return
+        found = _found(connection, Scope(tenant), session_id, limit, moment, generation)
+        if revisions:
+            _add_revisions(connection, tenant, session_id, found, generation)
     if as_json:
-        print_json({"session": head, "turns": turns, "total_count": total})
-        return
-    out = console()
-    _print_head(out, head, total)
-    if total > len(turns):
-        out.print(styled(f"… {total - len(turns)} earlier turns; --limit 0 shows all", "dim"))
-    for turn in turns:
-        _print_turn(out, turn)
+        print_json(found)
+    else:
+        _print(found)
+
+
+def _moment(text: str) -> asof.AsOf:
+    try:
+        return asof.parse(asof.normal(text))
+    except ValueError as error:
+        raise typer.BadParameter(f"--as-of: {error}") from None
+
+
+def _found(
+    connection: Database,
+    scope: Scope,
+    session_id: str,
+    limit: int,
+    moment: asof.AsOf | None,
+    generation: str | None,
+) -> dict[str, Any]:
+    """Session, newest turns and the count of all, now or then."""
+    number = find_generation(connection, generation).generation if generation else None
+    answer = fetch(connection, session(scope, session_id), generation=number)
+    if answer is None:
+        raise _unknown(scope.tenant, session_id, "projected")
+    if moment is not None:
+        log = ArchivedLog(connection, scope.tenant, session_id)
+        seq = log.seq_of(moment)
+        then = log.then(seq, limit or LAST_SEQ)
+        told = {"session": then.session, "turns": then.turns, "total_count": then.total}
+        return {"as_of": seq, **told}
+    turns, total = _newest(connection, scope, session_id, limit or LAST_SEQ, number)
+    return {"session": from_json(answer.body), "turns": turns, "total_count": total}
 
 
 def _newest(
@@ -97,58 +151,56 @@ def _newest(
     return list(turns), total
 
 
-def _print_head(out: Console, head: dict[str, Any], total: int) -> None:
-    out.print(styled(one_line(head["title"] or head["session_id"]), "bold"))
-    facts = [head["session_id"], head["user_id"], head["project"], f"{total} turns"]
-    facts += [f"updated {head['updated_at']}", "deleted" if head["deleted"] else None]
-    out.print(styled(one_line(" · ".join(fact for fact in facts if fact)), "dim"))
+def _add_revisions(
+    connection: Database,
+    tenant: str,
+    session_id: str,
+    found: dict[str, Any],
+    generation: str | None,
+) -> None:
+    """What the turns that were found, and the title, have been through by then."""
+    if generation is None:
+        number = active_generation(connection)
+    else:
+        number = find_generation(connection, generation).generation
+    upto: int = found["session"]["seq"]
+    params = {
+        "tenant": tenant,
+        "session_id": session_id,
+        "upto": upto,
+        "turn_ids": [turn["turn_id"] for turn in found["turns"]],
+    }
+    for name, query in (("revisions", "revisions_of_turns"), ("titles", "titles_of_session")):
+        text = statement(query, generation=number, package="turnlog_cli")
+        found[name] = [from_json(row[0]) for row in connection.execute(text, params)]
 
 
-def _print_turn(out: Console, turn: dict[str, Any]) -> None:
-    who = turn["role"] + (f" {turn['name']}" if turn["name"] else "")
-    facts = [turn["at"][:19].replace("T", " "), turn["model"]]
-    facts += [turn["status"] if turn["status"] != "complete" else None]
-    facts += [turn["reason"], "edited" if turn["edited"] else None]
-    title = styled(f"── {one_line(who)} ", _STYLES.get(turn["role"], "bold"))
-    title.append(styled(one_line(" · ".join(fact for fact in facts if fact)), "dim"))
-    out.print()
-    out.print(title)
-    body = _body(turn["content"])
-    if turn["role"] == "tool" and len(body) > _RESULT_SHOWN:
-        body = f"{body[:_RESULT_SHOWN]} … ({len(body):,} characters)"
-    if body:
-        out.print(styled(body))
-    for call in turn["tool_calls"] or ():
-        out.print(styled(_call_line(call), "yellow"))
-    for artifact in turn["artifacts"] or ():
-        facts = [artifact.get("kind"), artifact.get("name"), artifact.get("mime"), artifact["id"]]
-        out.print(styled("▣ " + one_line(" ".join(str(fact) for fact in facts if fact)), "magenta"))
-    for note in turn["annotations"]:
-        value = to_json(note["value"]).decode()
-        by = f" by {note['by']}" if note["by"] else ""
-        out.print(styled(one_line(f"★ {note['kind']} {value}{by}"), "magenta"))
+def _print(found: dict[str, Any]) -> None:
+    out = console()
+    turns, total = found["turns"], found["total_count"]
+    print_head(out, found["session"], total, found.get("titles", ()))
+    if "as_of" in found:
+        out.print(styled(f"as it was after event {found['as_of']}", "dim"))
+    if total > len(turns):
+        out.print(styled(f"… {total - len(turns)} earlier turns; --limit 0 shows all", "dim"))
+    revisions: dict[str, list[dict[str, Any]]] = {}
+    for revision in found.get("revisions", ()):
+        revisions.setdefault(revision["turn_id"], []).append(revision)
+    for turn in turns:
+        print_turn(out, turn, revisions.get(turn["turn_id"], ()))
 
 
-def _body(content: Any) -> str:
-    """The text, and a word for each part that is none."""
-    if not isinstance(content, list):
-        return plain(content)
-    parts: list[dict[str, Any]] = content  # pyright: ignore[reportUnknownVariableType]
-    texts = [
-        part["text"] if isinstance(part.get("text"), str) else f"[{part.get('type', 'part')}]"
-        for part in parts
-    ]
-    return "\n".join(texts)
+def _print_events(items: Iterator[dict[str, Any]], *, as_json: bool) -> None:
+    out = console()
+    for item in items:
+        if as_json:
+            print_json_line(item)
+        else:
+            print_event(out, item)
 
 
-def _call_line(call: dict[str, Any]) -> str:
-    function: Any = call.get("function")
-    if not isinstance(function, dict):
-        function = call
-    named = cast(dict[str, Any], function)
-    name, arguments = named.get("name"), named.get("arguments")
-    text = arguments if isinstance(arguments, str) else to_json(arguments).decode()
-    text = one_line(text)
-    if len(text) > _ARGUMENTS_SHOWN:
-        text = text[:_ARGUMENTS_SHOWN] + "…"
-    return f"→ {one_line(str(name or 'call'))}({text})"
+def _unknown(tenant: str, session_id: str, how: str) -> NoSuchSession:
+    return NoSuchSession(
+        f"no session {one_line(session_id)} of tenant {one_line(tenant)} is {how};"
+        " see `turnlog sessions`"
+    )
