@@ -73,10 +73,11 @@ class SharedServers:
         shutil.rmtree(self._folder)
 
 
-def wait_until(predicate: Callable[[], T], what: str, timeout_s: float = 15.0) -> T:
+def wait_until(predicate: Callable[[], T], what: str, timeout_s: float = 60.0) -> T:
     """Ask until the answer is true, and return it; fail with what was waited for.
 
-    `what` completes the sentence "waited 15 s until …". The last answer is shown.
+    `what` completes the sentence "waited 60 s until …". The last answer is shown. The patience is
+    for a machine that is busy with other things.
     """
     deadline = time.monotonic() + timeout_s
     while not (answer := predicate()):
@@ -87,7 +88,7 @@ def wait_until(predicate: Callable[[], T], what: str, timeout_s: float = 15.0) -
 
 
 async def wait_until_async(
-    predicate: Callable[[], Awaitable[T]], what: str, timeout_s: float = 15.0
+    predicate: Callable[[], Awaitable[T]], what: str, timeout_s: float = 60.0
 ) -> T:
     """The same for a coroutine function, without blocking the event loop."""
     deadline = time.monotonic() + timeout_s

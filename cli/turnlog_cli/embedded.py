@@ -15,7 +15,6 @@ import re
 import secrets
 import shutil
 import signal
-import socket
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -36,15 +35,12 @@ from turnlog_cli.accounts import (
 )
 from turnlog_cli.instance import ServerUrls, write_private
 from turnlog_cli.launch import NOT_SEEN_AS
+from turnlog_cli.ports import LOOPBACK, free_port, is_free
 from turnlog_cli.processes import ServerFailed, ServerProcess, identity, launch
 from turnlog_cli.wheels import major_version, postgres_binary, valkey_binary
 from turnlog_projector.database import connect_redis
 
-_HOST = "127.0.0.1"
 _USER = "turnlog"
-# Below the range that systems hand out for outgoing connections: the port is ours at the next start
-# too, unless another server takes it.
-_PORTS = range(20_000, 32_000)
 _PORT_TAKEN = "already in use"
 
 _REDIS_CONFIG = """\
@@ -232,8 +228,8 @@ class EmbeddedServers:
         for name in (name for name in wanted if wanted[name]):
             old = known.get(name, {})
             port = int(old.get("port", 0))
-            if not port or not _port_is_free(port):
-                port = _free_port()
+            if not port or not is_free(port):
+                port = free_port()
             access[name] = {
                 "port": str(port),
                 "password": old.get("password") or secrets.token_urlsafe(24),
@@ -244,7 +240,7 @@ class EmbeddedServers:
 
     def _move(self, name: str) -> None:
         """Take another port: somebody listens on ours, who came between our look and our start."""
-        moved = {**self._access[name], "port": str(_free_port())}
+        moved = {**self._access[name], "port": str(free_port())}
         self._access = {**self._access, name: moved}
         self._write_access(self._access)
 
@@ -253,11 +249,11 @@ class EmbeddedServers:
 
     def _redis_url(self) -> str:
         access = self._access["redis"]
-        return f"redis://:{access['password']}@{_HOST}:{access['port']}/0"
+        return f"redis://:{access['password']}@{LOOPBACK}:{access['port']}/0"
 
     def _postgres_url(self, database: str) -> str:
         access = self._access["postgres"]
-        return f"postgresql://{_USER}:{access['password']}@{_HOST}:{access['port']}/{database}"
+        return f"postgresql://{_USER}:{access['password']}@{LOOPBACK}:{access['port']}/{database}"
 
     # Starting --------------------------------------------------------------------------------
 
@@ -265,7 +261,7 @@ class EmbeddedServers:
         data = own_subfolder(self._folder / "redis", self._account)
         binary = self._redis_binary or valkey_binary(self._folder, self._account)
         config = _REDIS_CONFIG.format(
-            host=_HOST, appendfsync=self._appendfsync, **self._access["redis"]
+            host=LOOPBACK, appendfsync=self._appendfsync, **self._access["redis"]
         )
         # The configuration comes on standard input, so that the password is in no file of the
         # servers' user and in no list of processes.
@@ -292,7 +288,7 @@ class EmbeddedServers:
         _drop_stale_lock(data)
         program = [self._postgres_binary(), "-D", data]
         options = {
-            "listen_addresses": _HOST,
+            "listen_addresses": LOOPBACK,
             "port": self._access["postgres"]["port"],
             "unix_socket_directories": "",
         }
@@ -406,23 +402,6 @@ def _environment() -> dict[str, str]:
     """Nothing of ours: PGPORT and the like would change what the servers do."""
     passed = {k: os.environ[k] for k in ("PATH", "LD_LIBRARY_PATH") if k in os.environ}
     return {**passed, "LC_ALL": "C", "TZ": "UTC"}
-
-
-def _free_port() -> int:
-    while True:
-        port = secrets.choice(_PORTS)
-        if _port_is_free(port):
-            return port
-
-
-def _port_is_free(port: int) -> bool:
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((_HOST, port))
-        except OSError:
-            return False
-    return True
 
 
 def _drop_stale_lock(data: Path) -> None:

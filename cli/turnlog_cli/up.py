@@ -16,6 +16,7 @@ from pathlib import Path
 from turnlog_cli.accounts import prepare_folder
 from turnlog_cli.embedded import EmbeddedServers
 from turnlog_cli.instance import DataDirLock, ServerUrls, default_data_dir, write_run_file
+from turnlog_cli.ports import free_port
 from turnlog_cli.processes import ServerFailed, ServerProcess
 from turnlog_cli.supervision import BackOff, StopSignals
 from turnlog_projector.init import initialise
@@ -89,6 +90,7 @@ class _Up:
         self._settings = settings
         self._host = host.strip("[]")
         self._port = port
+        self._any_port = port == 0
         self._stop = stop
         self._workers = workers
         self._command = command
@@ -117,12 +119,11 @@ class _Up:
         would fail again."""
         for process in (self._api, self._projector):
             process.stop_leftover()
-        self._port = _listenable_port(self._host, self._port)
+        self._port = _listenable_port(self._host, self._port or free_port())
         embedded = self._servers.start()
         self._urls = ServerUrls(
             self._settings.redis_url or embedded.redis_url,
             self._settings.postgres_url or embedded.postgres_url,
-            f"http://{_bracketed(_reachable(self._host))}:{self._port}",
         )
         initialise(
             self._urls.redis_url, self._urls.postgres_url, partitions=self._settings.partitions
@@ -131,6 +132,9 @@ class _Up:
         self._launch(self._api)
         deadline = time.monotonic() + _API_START_S
         while not _answers(_reachable(self._host), self._port):
+            if self._any_port and self._api.ended() and not _can_listen(self._host, self._port):
+                self._port = _listenable_port(self._host, free_port())
+                self._launch(self._api)
             for process in (self._api, self._projector):
                 if process.ended():
                     raise CannotStart(f"the {process.name} {process.exit_text()}; see above")
@@ -138,6 +142,8 @@ class _Up:
                 raise CannotStart(f"the API did not answer within {_API_START_S:.0f} seconds")
             if self._stop.wait(0.05):
                 return
+        address = f"http://{_bracketed(_reachable(self._host))}:{self._port}"
+        self._urls = self._urls._replace(api_url=address)
         write_run_file(self._folder, self._urls)
         print("\n".join(self._welcome()), flush=True)
 
@@ -222,17 +228,12 @@ def _own_name() -> str:
 
 
 def _listenable_port(host: str, port: int) -> int:
-    """The port, or a free one for 0. Raises `CannotStart` when nobody can listen there."""
+    """The port. Raises `CannotStart` when nobody can listen there."""
     deadline = time.monotonic() + 2.0  # one that a killed run held is free in an instant
     while True:
         try:
-            family, kind, protocol, _, address = socket.getaddrinfo(
-                host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
-            )[0]
-            with socket.socket(family, kind, protocol) as probe:
-                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-                probe.bind(address)
-                return int(probe.getsockname()[1])
+            _listen_once(host, port)
+            return port
         except (OSError, OverflowError) as error:
             if time.monotonic() > deadline:
                 reason = getattr(error, "strerror", None) or str(error)
@@ -241,6 +242,23 @@ def _listenable_port(host: str, port: int) -> int:
                     " or --host"
                 ) from None
             time.sleep(0.1)
+
+
+def _can_listen(host: str, port: int) -> bool:
+    try:
+        _listen_once(host, port)
+    except OSError:
+        return False
+    return True
+
+
+def _listen_once(host: str, port: int) -> None:
+    family, kind, protocol, _, address = socket.getaddrinfo(
+        host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+    )[0]
+    with socket.socket(family, kind, protocol) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        probe.bind(address)
 
 
 def _reachable(host: str) -> str:

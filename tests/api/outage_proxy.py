@@ -4,6 +4,8 @@ import asyncio
 from contextlib import suppress
 from urllib.parse import urlsplit, urlunsplit
 
+from turnlog_cli.ports import free_port
+
 
 class Proxy:
     """Stands before the server of a URL; `url` leads through it."""
@@ -11,7 +13,7 @@ class Proxy:
     def __init__(self, url: str) -> None:
         self._target = urlsplit(url)
         self._server: asyncio.Server | None = None
-        self._port = 0
+        self._port = free_port()  # which nobody takes while the proxy is down
         self.connections = 0
         """Taken so far."""
         self._writers: set[asyncio.StreamWriter] = set()
@@ -29,7 +31,6 @@ class Proxy:
         """Take connections."""
         self._flowing.set()
         self._server = await asyncio.start_server(self._serve, "127.0.0.1", self._port)
-        self._port = self._server.sockets[0].getsockname()[1]
 
     async def down(self) -> None:
         """Cut every connection, refuse new ones."""

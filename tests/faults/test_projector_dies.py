@@ -73,7 +73,7 @@ def wait_until_all_move(urls: ServerUrls) -> None:
         now = _positions(urls)
         return all(now[p] > before[p] for p in waiting)
 
-    wait_until(moved, "all partitions go on")
+    wait_until(moved, "all partitions go on", timeout_s=15)
 
 
 def _positions(urls: ServerUrls) -> dict[int, int]:

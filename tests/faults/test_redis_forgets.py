@@ -78,7 +78,7 @@ def test_what_was_archived_and_what_came_after_are_both_kept(
             running.restart()
         wait_until_acknowledged(writing, events=300)
         record += writing.stop()
-    wait_until(lambda: is_right(urls, record), "all of it is projected and healed")
+    wait_until(lambda: is_right(urls, record), "all of it is projected and healed", timeout_s=15)
     judge(urls, record, healed=True)
 
 
