@@ -7,7 +7,7 @@ from typing import Any
 import httpx
 import pytest
 from appending import turn
-from served import PARTITIONS, Stage, problem
+from served import PARTITIONS, Stage, all_pages, problem
 from servers import wait_until_async
 
 from turnlog_producers.head import Head
@@ -117,6 +117,23 @@ async def test_a_repeat_past_the_api_folds_to_nothing_in_a_strong_read(
     assert await texts(api, consistency="strong") == expected
     stage.project()
     assert await texts(api) == expected
+
+
+@KEPT
+async def test_as_it_was_and_the_log_itself(
+    api: httpx.AsyncClient, stage: Stage, keep: int
+) -> None:
+    await begin(api, stage, keep)
+    stage.append("s", [turn("later", "turn 6")])
+    expected = [f"turn {number}" for number in range(7)]
+    log, _ = await all_pages(api, "/v1/sessions/s/events", limit=2)
+    assert [each["seq"] for each in log] == list(range(1, 8))
+    assert [each["data"]["content"] for each in log] == expected
+    stage.project()
+    assert await texts(api, as_of=3) == expected[:3]
+    moment = log[4]["recorded_at"]
+    then = [each["data"]["content"] for each in log if each["recorded_at"] <= moment]
+    assert await texts(api, as_of=moment) == then
 
 
 @KEPT
