@@ -13,6 +13,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from turnlog_api.auth import Authenticator
 from turnlog_api.faults import as_problem
+from turnlog_api.metrics import ApiMetrics
 from turnlog_api.problems import Problem
 from turnlog_api.settings import ApiSettings, is_loopback
 
@@ -32,8 +33,15 @@ class Gate:
     Every address but a few open ones needs a caller: a new route cannot forget to ask.
     """
 
-    def __init__(self, app: ASGIApp, settings: ApiSettings, authenticate: Authenticator) -> None:
+    def __init__(
+        self,
+        app: ASGIApp,
+        settings: ApiSettings,
+        authenticate: Authenticator,
+        metrics: ApiMetrics,
+    ) -> None:
         self._app = app
+        self._metrics = metrics
         self._settings = settings
         self._authenticate = authenticate
         self._limit = settings.max_event_bytes + BODY_MARGIN
@@ -50,11 +58,13 @@ class Gate:
         scope["request_id"] = request_id.decode()
         began = time.perf_counter()
         status = 0
+        self._metrics.in_progress.inc()
 
         async def answer(message: Message) -> None:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
+                self._metrics.count(scope, status, time.perf_counter() - began)
                 message["headers"] = [*message["headers"], (b"x-request-id", request_id)]
             await send(message)
 
@@ -72,6 +82,7 @@ class Gate:
             if not status:
                 await problem.response(scope["request_id"])(scope, receive, answer)
         finally:
+            self._metrics.in_progress.dec()
             if self._settings.access_log:
                 self._log(scope, status, began)
 

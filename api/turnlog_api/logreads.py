@@ -3,7 +3,7 @@
 import asyncio
 from typing import Any, cast
 
-from turnlog_api.redislink import RedisLink
+from turnlog_api.redislink import RedisLink, looked_at
 from turnlog_producers.errors import LogDamaged, Misconfigured, Unavailable
 from turnlog_producers.head import Head
 from turnlog_producers.keys import META, Keys
@@ -45,7 +45,9 @@ class LogReads:
     def ask_head(self, tenant: str, session_id: str) -> "asyncio.Future[Any]":
         """Ask for the head of a session meanwhile; `head_of` reads what comes of it."""
         if self._meta is None:
-            return asyncio.ensure_future(self._raw_head(tenant, session_id))
+            asked = asyncio.ensure_future(self._raw_head(tenant, session_id))
+            asked.add_done_callback(looked_at)
+            return asked
         keys = Keys(tenant, session_id, self._meta.partitions)
         return self.link.ask("HGET", keys.heads, keys.field)
 

@@ -25,6 +25,7 @@ from turnlog_api.protocol import BoundedProtocol
 from turnlog_api.routes import (
     events,
     projects,
+    rebuilds,
     revisions,
     search,
     sessions,
@@ -78,6 +79,7 @@ def create_app(settings: ApiSettings) -> FastAPI:
         projects.router,
         search.router,
         users.router,
+        rebuilds.router,
         status.router,
     ):  # the busiest first
         app.include_router(router)
@@ -86,7 +88,7 @@ def create_app(settings: ApiSettings) -> FastAPI:
         app.add_exception_handler(kind, _answer)
     app.add_middleware(Conditional)
     app.add_middleware(Compression)
-    app.add_middleware(Gate, settings=settings, authenticate=authenticate)
+    app.add_middleware(Gate, settings=settings, authenticate=authenticate, metrics=service.metrics)
     if settings.origins:
         app.add_middleware(
             CORSMiddleware,

@@ -123,6 +123,10 @@ class Reader:
     async def close(self) -> None:
         await self._pool.close(timeout=2.0)
 
+    def pool_stats(self) -> dict[str, int]:
+        """What the pool says of its connections."""
+        return self._pool.get_stats()
+
     async def fetch(self, query: Query[T]) -> T:
         """Ask one question of the active generation."""
         generation = self._generation or await self.generation()

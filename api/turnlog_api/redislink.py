@@ -49,7 +49,7 @@ class RedisLink:
         """Send a command soon, together with what others ask; the future holds the reply. Nobody
         needs to await it."""
         future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
-        future.add_done_callback(_looked_at)
+        future.add_done_callback(looked_at)
         if time.monotonic() < self._rests_until:
             future.set_exception(Unavailable("Redis does not answer"))
             return future
@@ -132,6 +132,7 @@ class RedisLink:
             await connection.disconnect(nowait=True)
 
 
-def _looked_at(future: "asyncio.Future[Any]") -> None:
+def looked_at(future: "asyncio.Future[Any]") -> None:
+    """Nobody needs to await the future: that it failed is no news then."""
     if not future.cancelled():
         future.exception()

@@ -5,7 +5,9 @@ from starlette.requests import Request
 from turnlog_api.auth import Caller
 from turnlog_api.erasing import UserEraser
 from turnlog_api.logreads import LogReads
+from turnlog_api.metrics import ApiMetrics
 from turnlog_api.reading import Reader
+from turnlog_api.rebuilding import Rebuilds
 from turnlog_api.redislink import RedisLink
 from turnlog_api.sessionlog import SessionLogs
 from turnlog_api.settings import ApiSettings
@@ -20,6 +22,7 @@ class Service:
 
     def __init__(self, settings: ApiSettings) -> None:
         self.settings = settings
+        self.metrics = ApiMetrics()
         self.link = RedisLink(settings.redis_url)
         self.log = LogReads(self.link, settings.partitions)
         self.reader = Reader(settings.postgres_url, size=settings.postgres_pool)
@@ -27,7 +30,9 @@ class Service:
         self.logs = SessionLogs(self.reader, self.log, self.strong)
         self.time_travel = TimeTravel(settings.postgres_url, self.reader, self.logs)
         self.waits = Waits(self.reader)
-        self.writer = Writer(settings, self.log, self.reader, self.waits, self.strong)
+        self.writer = Writer(settings, self.log, self.reader, self.waits, self.strong, self.metrics)
+        self.metrics.watch_pool(self.reader.pool_stats)
+        self.rebuilds = Rebuilds(settings.postgres_url, self.reader)
         self.user_eraser = UserEraser(self.log, self.reader, self.writer.turnlog)
 
     async def open(self) -> None:

@@ -12,6 +12,7 @@ from turnlog_api.auth import SERVICE, Caller
 from turnlog_api.bodies import read_body
 from turnlog_api.idempotency import Claims, Draft, StoredEvents, event_id_for
 from turnlog_api.logreads import LogReads, head_of
+from turnlog_api.metrics import ApiMetrics
 from turnlog_api.models import AnnotationIn, SessionIn, SessionPatch, TurnIn, TurnPatch
 from turnlog_api.params import (
     DeleteParams,
@@ -53,8 +54,10 @@ class Writer:
         reader: Reader,
         waits: Waits,
         strong: StrongReads,
+        metrics: ApiMetrics,
     ) -> None:
         self._settings = settings
+        self._metrics = metrics
         self._log = log
         self._reader = reader
         self._waits = waits
@@ -320,7 +323,7 @@ class Writer:
             actor=caller.actor(),
         )
         try:
-            return await chat.append(
+            appended = await chat.append(
                 draft.type,
                 draft.data,
                 event_id=draft.event_id,
@@ -329,6 +332,8 @@ class Writer:
                 trace=draft.trace,
                 expected_seq=expected,
             )
+            self._metrics.count_append(repeat=appended.repeat)
+            return appended
         except NotOwner:
             if draft.type != "session.started" and await self._may_read(caller, draft.session_id):
                 raise Problem(

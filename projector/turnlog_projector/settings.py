@@ -55,6 +55,12 @@ class Settings(BaseSettings):
     park_percent: Annotated[
         float, Field(ge=0, le=100, description="and the share of them that they must be")
     ] = 10.0
+    metrics_port: Annotated[
+        int, Field(ge=0, le=65535, description="port of the projector's metrics; 0: none")
+    ] = 0
+    metrics_host: Annotated[
+        str, Field(description="address that the projector's metrics are served on")
+    ] = "127.0.0.1"
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     log_format: Literal["text", "json"] = "text"
 

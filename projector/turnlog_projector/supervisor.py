@@ -10,6 +10,7 @@ from multiprocessing.process import BaseProcess
 from turnlog_projector.collecting import collect_less
 from turnlog_projector.database import check_redis, check_schema, connect_postgres, connect_redis
 from turnlog_projector.logs import set_up_logging
+from turnlog_projector.metrics import MetricsServer
 from turnlog_projector.settings import Settings
 from turnlog_projector.worker import Worker
 from turnlog_schemas.errors import TurnlogError
@@ -41,6 +42,15 @@ def run_projector(settings: Settings, *, workers: int = 1) -> int:
     """Project until a signal comes; the exit code. With several workers, one that dies is started
     again. Raises a `TurnlogError` when an operator has to do something first."""
     set_up_logging(settings)
+    metrics = MetricsServer(settings) if settings.metrics_port else None
+    try:
+        return _run(settings, workers)
+    finally:
+        if metrics is not None:
+            metrics.close()
+
+
+def _run(settings: Settings, workers: int) -> int:
     if workers == 1:
         collect_less()
         Worker(settings, _Stop()).run()

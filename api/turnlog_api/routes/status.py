@@ -9,6 +9,7 @@ from starlette.responses import Response
 
 from turnlog_api.auth import ADMIN
 from turnlog_api.docs import answers, asks
+from turnlog_api.metrics import CONTENT_TYPE
 from turnlog_api.models import Health, Readiness
 from turnlog_api.params import NoParams, read_params
 from turnlog_api.ready import check_ready
@@ -26,6 +27,7 @@ class Status(BaseModel):
     same_log: bool | None
     generation: int | None
     lag: dict[str, Any]
+    search: dict[str, float] | None
     totals: dict[str, int | None]
     redis: dict[str, Any]
     postgres: dict[str, Any]
@@ -37,6 +39,12 @@ _EXAMPLE: dict[str, Any] = {
     "same_log": True,
     "generation": 1,
     "lag": {"entries": 1, "events": 2, "exact": True},
+    "search": {
+        "events_behind": 3,
+        "sessions_behind": 0,
+        "seconds_behind": 0.21,
+        "bytes": 62914560,
+    },
     "totals": {
         "sessions": 1201,
         "events_archived": 90210,
@@ -89,6 +97,19 @@ async def readyz(request: Request) -> Response:
     checks = await check_ready(service.log, service.reader)
     ready = not any(checks.values())
     return json({"ready": ready, "checks": checks}, 200 if ready else 503)
+
+
+@router.get(
+    "/metrics",
+    summary="Metrics for Prometheus",
+    response_class=Response,
+    responses={200: {"content": {"text/plain": {"schema": {"type": "string"}}}}},
+)
+async def metrics(request: Request) -> Response:
+    """Requests, their times, appends and connections of this process; scope `admin`. How far the
+    projection is, a projector tells on a port of its own."""
+    caller_of(request).need(ADMIN)
+    return Response(service_of(request).metrics.text(), media_type=CONTENT_TYPE)
 
 
 @router.get(
