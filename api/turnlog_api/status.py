@@ -62,6 +62,7 @@ async def read_status(log: LogReads, reader: Reader) -> dict[str, Any]:
             "events": sum(lag.events_behind or 0 for lag in known) if known else None,
             "exact": all(lag.exact for lag in known),
         },
+        "search": models.get("search"),
         "totals": {
             "sessions": state.sessions if state else None,
             "events_archived": sum(row[2] for row in offsets),

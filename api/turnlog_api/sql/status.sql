@@ -17,6 +17,12 @@ SELECT
         'parked', t.parked,
         'skipped', t.skipped,
         'healings', t.healings,
+        'search', json_build_object(
+            'events_behind', lag.events,
+            'sessions_behind', lag.sessions,
+            'seconds_behind', lag.seconds,
+            'bytes', pg_total_relation_size('{g}.search')
+        ),
         'offsets', (
             SELECT json_agg(json_build_array(o.partition, o.n, o.pos) ORDER BY o.partition)
             FROM turnlog.offsets AS o
@@ -24,4 +30,5 @@ SELECT
     )
 FROM turnlog.active AS a
 CROSS JOIN turnlog.totals() AS t
+CROSS JOIN LATERAL turnlog.search_lag(a.generation) AS lag
 WHERE a.only_row

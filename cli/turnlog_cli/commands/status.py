@@ -98,6 +98,16 @@ def _wrong(found: dict[str, Any]) -> list[str]:
     return wrong
 
 
+def _search(search: dict[str, Any] | None) -> str | None:
+    if search is None:
+        return None
+    seconds, again = search["seconds_behind"], search["sessions_behind"]
+    line = f"{search['events_behind']:,} events behind the read models, {size(search['bytes'])}"
+    if seconds:
+        line += f", for {seconds:.1f} s"
+    return line + (f", {again:,} sessions made anew" if again else "")
+
+
 def _print(urls: ServerUrls, found: dict[str, Any], *, top: int | None) -> None:
     totals, redis, postgres, lag = (found[k] for k in ("totals", "redis", "postgres", "lag"))
     log_id = found["log_id"]
@@ -114,6 +124,7 @@ def _print(urls: ServerUrls, found: dict[str, Any], *, top: int | None) -> None:
         ("generation", found["generation"]),
         ("workers", found["workers"]),
         ("lag", None if lag["events"] is None else f"{about}{lag['events']:,} events"),
+        ("search", _search(found["search"])),
         ("sessions", _count(totals["sessions"])),
         ("turns", _count(totals["turns"])),
         (
