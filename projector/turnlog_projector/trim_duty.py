@@ -12,7 +12,6 @@ from turnlog_projector.settings import Settings
 from turnlog_projector.trim import Trimmed, Trimmer
 from turnlog_projector.trim_marks import TrimRule, cuts, mark
 
-_LONGEST_INTERVAL = timedelta(hours=1)
 _SHORTEST_INTERVAL = timedelta(seconds=1)
 _FIRST_AFTER_S = 60.0
 _IDLE_SHARE = 0.5
@@ -30,11 +29,10 @@ class TrimDuty:
         self._connection = connection
         age = timedelta(days=settings.trim_after_days)
         self._rule = TrimRule.of(age, age, settings.trim_keep_events)
-        interval = max(min(age / 24, _LONGEST_INTERVAL), _SHORTEST_INTERVAL)
-        self._interval = interval
+        self._interval = max(self._rule.interval, _SHORTEST_INTERVAL)
         self._owned: set[int] = set()
         self._pass: Iterator[None] | None = None
-        self.next_at = time.monotonic() + min(_FIRST_AFTER_S, interval.total_seconds())
+        self.next_at = time.monotonic() + min(_FIRST_AFTER_S, self._interval.total_seconds())
         """When there is something to do again, by the monotonic clock."""
         if not age:
             self.next_at = float("inf")

@@ -3,7 +3,6 @@
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
-from datetime import timedelta
 from typing import Any, NamedTuple
 
 import redis
@@ -73,7 +72,7 @@ def trim_log(
         log = LogReader(client, _check_log(client, connection).partitions)
         try:
             before = _used(client)
-            mark(connection, range(log.partitions), timedelta(0))
+            mark(connection, range(log.partitions), rule.interval)
             trimmer = Trimmer(log, connection, rule, dry_run=dry_run)
             if tenant is not None and session_id is not None:
                 partition = partition_of(tenant, session_id, log.partitions)

@@ -15,6 +15,9 @@ INDEX_AGE = timedelta(hours=1)
 """How long index entries stay that are projected: somebody may be following the log by them."""
 
 
+_LONGEST_INTERVAL = timedelta(hours=1)
+
+
 class TrimRule(NamedTuple):
     """What is to go from Redis."""
 
@@ -29,6 +32,11 @@ class TrimRule(NamedTuple):
     @classmethod
     def of(cls, older_than: timedelta, quiet_after: timedelta, keep_events: int) -> "TrimRule":
         return cls(older_than, max(older_than, quiet_after), keep_events)
+
+    @property
+    def interval(self) -> timedelta:
+        """How much time may lie between two marks: an hour, less where days are not the measure."""
+        return min(self.older_than / 24, _LONGEST_INTERVAL)
 
 
 class Cut(NamedTuple):

@@ -284,6 +284,25 @@ def test_a_worker_runs_meanwhile(rig: Rig, place: Place, restored: Callable[...,
     assert heads(there) == heads(rig)
 
 
+def test_an_append_meanwhile_moves_behind_what_is_restored(
+    rig: Rig, place: Place, restored: Callable[..., Rig]
+) -> None:
+    fill(rig)
+    there, end = restored(), head(rig, "s")
+    appended: list[int] = []
+
+    def append(phase: str, _done: int, _total: int) -> None:
+        if phase == "indexes" and not appended:
+            appended.extend(there.writer.append("s", turn("meanwhile")).seqs)
+
+    restore(*place, dump_of(rig), tell=append)
+    assert appended == [1]
+    there.drain(there.projection())
+    there.check()
+    assert head(there, "s").seq == end.seq + 1
+    assert head(there, "s").owner == end.owner
+
+
 def test_a_damaged_archive_makes_no_dump(rig: Rig) -> None:
     fill(rig)
     rig.connection.execute(

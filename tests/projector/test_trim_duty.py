@@ -1,6 +1,7 @@
 """Workers trim by themselves."""
 
 import logging
+from datetime import timedelta
 
 import pytest
 from appending import turn
@@ -9,6 +10,7 @@ from servers import wait_until
 from trimming import head
 
 from turnlog_projector.settings import BadSettings, Settings, load
+from turnlog_projector.trim_marks import mark
 
 pytestmark = pytest.mark.integration
 
@@ -52,6 +54,24 @@ def test_no_age_means_no_trimming(rig: Rig, caplog: pytest.LogCaptureFixture) ->
         rig.wait_projected()
     assert rig.count("trim_marks") == 0
     assert not [record for record in caplog.records if "trimmed" in record.message]
+
+
+def test_old_marks_are_thinned(rig: Rig) -> None:
+    """A mark a minute for two hours, a week and two months ago; and of a clock that runs ahead."""
+    rig.writer.append("s", turn("t0"))
+    rig.drain(rig.projection())
+    rig.connection.execute(
+        "INSERT INTO turnlog.trim_marks SELECT 0, date_trunc('day', now(), 'UTC') - d * interval"
+        " '1 day' + interval '10 hours' + m * interval '1 minute', 1, 1"
+        " FROM unnest(ARRAY[-1, 7, 60]) AS d, generate_series(0, 119) AS m"
+    )
+    mark(rig.connection, [0], timedelta(hours=1))
+    rows = rig.connection.execute(
+        "SELECT (at AT TIME ZONE 'UTC')::date::text, count(*), to_char(max(at AT TIME ZONE 'UTC'),"
+        " 'HH24:MI') FROM turnlog.trim_marks WHERE partition = 0"
+        " AND extract(hour FROM at AT TIME ZONE 'UTC') IN (10, 11) GROUP BY 1 ORDER BY 1"
+    ).fetchall()
+    assert [row[1:] for row in rows] == [(1, "11:59"), (2, "11:59"), (120, "11:59")]
 
 
 @pytest.mark.parametrize(("given", "days"), [("off", 0), ("0", 0), ("0.5", 0.5), ("30", 30)])

@@ -1,8 +1,17 @@
--- Of marks older than 35 days keep one a day: the last.
+-- Of marks older than a day keep one an hour, of those older than 35 days one a day: the last.
+WITH numbered AS (
+    SELECT partition, at,
+        row_number() OVER (
+            PARTITION BY partition, CASE
+                WHEN at > now() - interval '1 day' THEN at
+                WHEN at > now() - interval '35 days' THEN date_trunc('hour', at, 'UTC')
+                ELSE date_trunc('day', at, 'UTC')
+            END
+            ORDER BY at DESC
+        ) AS place
+    FROM turnlog.trim_marks
+    WHERE partition = ANY (%(partitions)s)
+)
 DELETE FROM turnlog.trim_marks AS m
-USING turnlog.trim_marks AS later
-WHERE m.partition = ANY (%(partitions)s)
-    AND m.at < now() - interval '35 days'
-    AND later.partition = m.partition
-    AND later.at > m.at
-    AND later.at < date_trunc('day', m.at, 'UTC') + interval '1 day'
+USING numbered
+WHERE numbered.place > 1 AND m.partition = numbered.partition AND m.at = numbered.at
