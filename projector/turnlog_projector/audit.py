@@ -5,24 +5,22 @@ index entry, a lost tail or a stream deleted by hand cannot hide from it. It wor
 so that projection goes on in between.
 """
 
-import logging
 from collections.abc import Iterator
 from contextlib import suppress
 
 from turnlog_producers.head import Head
 from turnlog_projector.batch import Archived, Batch, Offset
-from turnlog_projector.erasing import look_again
+from turnlog_projector.erasing import clean_again, look_again
 from turnlog_projector.erasure_lost import take_tombstone
 from turnlog_projector.errors import Quarantined
 from turnlog_projector.heal import heal
+from turnlog_projector.healings import record_entry, record_index
 from turnlog_projector.log import SessionKey
 from turnlog_projector.parking import park
 from turnlog_projector.projection import Projection, StreamBroken
 from turnlog_projector.sqlfiles import statement
 
 _STEP = 500
-
-logger = logging.getLogger(__name__)
 
 
 def audit(projection: Projection, partition: int, *, move_anchor: bool) -> Iterator[int | None]:
@@ -48,10 +46,14 @@ def audit(projection: Projection, partition: int, *, move_anchor: bool) -> Itera
             break
         after = (keys[-1].tenant, keys[-1].session_id)
     if behind:
-        while noted is not None and projection.offsets[partition].n < noted.n:
+        # Up to the end that the index has now: it tells of all that was appended before a head was
+        # looked at.
+        [upto] = projection.log.index_ends([partition])
+        while upto is not None and projection.offsets[partition].n < upto.n:
             yield None
-            # Whoever deletes entries may have made it wait for one that never comes.
-            [noted] = projection.log.index_ends([partition])
+            [end] = projection.log.index_ends([partition])
+            if end is None or end.n < upto.n:
+                upto = end  # somebody deletes entries: do not wait for one that never comes
         yield _check_behind(projection, behind)
     for keys in look_again(projection.log, projection.connection, partition):
         if keys:
@@ -65,38 +67,59 @@ def audit(projection: Projection, partition: int, *, move_anchor: bool) -> Itera
         batch = Batch(projection.generation)
         batch.moves[partition] = (old, new)
         projection.commit(batch)
-        logger.warning("partition %d goes on at index entry %d after an audit", partition, new.n)
+        reason = f"the index does not hold entry {old.n} any more; now at {new.n}"
+        record_index(projection.connection, partition, reason)
 
 
-def settle(projection: Projection, key: SessionKey, reason: str) -> None:
+def settle(
+    projection: Projection, key: SessionKey, reason: str, *, unindexed: bool = False
+) -> None:
     """Put one session right: heal its stream, then project what it holds, whatever the index says.
-    A session that cannot be healed is parked, and the others go on."""
+    A session that cannot be healed is parked, and the others go on. With `unindexed` it is recorded
+    when that projects anything: the index should have told of it."""
     projection.forget(key)
     projection.load([key])
     archived = projection.archived(key)
-    if not archived.seq or projection.log.holds(key, *archived[:3]):
-        # Archived as far as it is whole, little is left to move; and its owner is known, should the
-        # head have to be made anew.
-        with suppress(StreamBroken):
-            _catch_up(projection, key)
-    archived, session = projection.archived(key), projection.session(key)
+    first = archived.seq + 1
     try:
-        heal(
+        _check_trimmed(projection, key)
+        if not archived.seq or projection.log.holds(key, *archived[:3]):
+            # Archived as far as it is whole, little is left to move; and its owner is known, should
+            # the head have to be made anew.
+            with suppress(StreamBroken):
+                _catch_up(projection, key)
+        healing = heal(
             projection.log,
             projection.connection,
             key,
-            archived,
-            session,
+            projection.archived(key),
+            projection.session(key),
             reason,
             trim_after=projection.trim_after,
         )
+        if healing.rebuilt:
+            clean_again(projection.connection, key)
         _catch_up(projection, key)
         take_tombstone(projection, key)
+        if unindexed and not healing.rebuilt and projection.archived(key).seq >= first:
+            record_entry(projection.connection, key, reason, from_seq=first)
     except Quarantined as error:
         park(projection, key, f"quarantined: {error}")
     except StreamBroken as error:
         park(projection, key, f"quarantined: {error.reason}")
     projection.settled.add(key)
+
+
+def _check_trimmed(projection: Projection, key: SessionKey) -> None:
+    """What Redis has trimmed must be archived; it is not when Postgres came back from a backup that
+    is older than what Redis keeps. Raises `Quarantined`."""
+    head = projection.log.head(key)
+    archived = projection.archived(key).seq
+    if head is not None and head.base > archived and not head.erased:
+        raise Quarantined(
+            f"events {archived + 1} to {head.base} have left Redis and are not in this archive: "
+            "restore a newer backup of Postgres, or what `turnlog archive dump` has kept"
+        )
 
 
 def _catch_up(projection: Projection, key: SessionKey) -> None:
@@ -123,7 +146,7 @@ def _check_heads(
             behind[key] = head.seq
             continue
         if reason is not None:
-            settle(projection, key, reason)
+            settle(projection, key, reason, unindexed=behind is not None)
             wrong += 1
     return wrong
 
@@ -133,7 +156,7 @@ def _check_behind(projection: Projection, behind: dict[SessionKey, int]) -> int:
     found = projection.models.archived(behind)
     late = [key for key, seq in behind.items() if key not in found or found[key].seq < seq]
     for key in late:
-        settle(projection, key, "the index did not tell of its newest events")
+        settle(projection, key, "the index did not tell of its newest events", unindexed=True)
     return len(late)
 
 

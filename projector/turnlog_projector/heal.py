@@ -8,7 +8,6 @@ The same event is one with the same id and the same recorded_at: a lost event th
 may have got its old seq back behind others that were not there before.
 """
 
-import logging
 from datetime import timedelta
 from typing import NamedTuple, cast
 
@@ -18,6 +17,7 @@ from turnlog_producers.scripts import load_script
 from turnlog_projector.batch import Archived
 from turnlog_projector.database import Database
 from turnlog_projector.errors import Quarantined
+from turnlog_projector.healings import record_stream
 from turnlog_projector.log import LogReader, SessionKey, StoredEvent
 from turnlog_projector.ownership import ownership
 from turnlog_projector.sqlfiles import statement
@@ -28,8 +28,6 @@ MAX_RESTORED_BYTES = 8 * 1024 * 1024
 
 _COMPARED_AT_ONCE = 8
 """Events of a stream read at once, bytes and all: each may have 1 MiB."""
-
-logger = logging.getLogger(__name__)
 
 
 class Healing(NamedTuple):
@@ -104,17 +102,14 @@ def heal(
     healing = Healing(*reply)
     if healing.rebuilt:
         from_seq = (common.seq if common else 0) + 1
-        connection.execute(
-            statement("put_healing"),
-            {**key._asdict(), "reason": reason, "from_seq": from_seq, **healing._asdict()},
-        )
-        logger.warning(
-            "healed session %s from seq %d: %d events restored from the archive, %d moved, %d lost "
-            "(%s)",
-            key.field,
-            from_seq,
-            *healing[1:],
+        record_stream(
+            connection,
+            key,
             reason,
+            from_seq=from_seq,
+            restored=healing.restored,
+            moved=healing.moved,
+            lost=healing.lost,
         )
     return healing
 

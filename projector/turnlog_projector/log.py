@@ -174,6 +174,12 @@ class LogReader:
         info = self.client.xinfo_stream(stream)
         return int(info["last-generated-id"].partition(b"-")[0]) <= seq
 
+    def head(self, key: SessionKey) -> Head | None:
+        """The head of one session."""
+        keys = self.keys(key)
+        value = cast(bytes | None, self.client.hget(keys.heads, keys.field))
+        return Head.parse(value) if value is not None else None
+
     def have_heads(self, keys: Sequence[SessionKey]) -> list[bool]:
         """Which of the sessions Redis has a head of."""
         pipe = self.client.pipeline(transaction=False)

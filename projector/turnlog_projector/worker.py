@@ -261,7 +261,7 @@ class _Duty:
             logger.warning("%s: auditing it", error)
             self._start_audit(error.partition, move_anchor=True)
         except StreamBroken as error:
-            self._settle(error.key, error.reason)
+            self._settle(error.key, error.reason, unindexed=True)
         except LostPartition as error:
             logger.info("%s", error)
             self._next_tick = 0.0
@@ -282,10 +282,10 @@ class _Duty:
         check_same_log(read_meta(self.projection.log.client), self.meta)
         check_not_restoring(self.projection.connection)
 
-    def _settle(self, key: SessionKey, reason: str) -> None:
+    def _settle(self, key: SessionKey, reason: str, *, unindexed: bool = False) -> None:
         self._check_log()
         try:
-            settle(self.projection, key, reason)
+            settle(self.projection, key, reason, unindexed=unindexed)
         except LostPartition as error:
             logger.info("%s", error)
         self.dirty.add(key.partition)

@@ -106,9 +106,10 @@ def test_an_entry_that_never_comes_does_not_hold_up_an_audit(rig: Rig) -> None:
     projection = rig.projection()
     partition = rig.key("s0").partition
     steps = audit(projection, partition, move_anchor=False)
-    assert next(steps) == 0
+    while next(steps) is not None:
+        pass
     rig.client.delete(f"{{tl:{partition}}}:index")
-    assert None in list(steps)
+    assert sum(step or 0 for step in steps) > 0
 
 
 def test_a_worker_that_is_overtaken_again_and_again_stands_back(

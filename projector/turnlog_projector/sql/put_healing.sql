@@ -1,7 +1,7 @@
 INSERT INTO turnlog.healings (
-    partition, tenant, session_id, reason, from_seq, restored, moved, lost
+    kind, partition, tenant, session_id, reason, from_seq, restored, moved, lost
 )
 VALUES (
-    %(partition)s, %(tenant)s, %(session_id)s, %(reason)s, %(from_seq)s, %(restored)s, %(moved)s,
-    %(lost)s
+    %(kind)s, %(partition)s, %(tenant)s, %(session_id)s, %(reason)s, %(from_seq)s, %(restored)s,
+    %(moved)s, %(lost)s
 )
