@@ -18,6 +18,7 @@ from turnlog_cli.commands.replay import replay
 from turnlog_cli.commands.retention import retention
 from turnlog_cli.commands.rollback import rollback
 from turnlog_cli.commands.schema import schema
+from turnlog_cli.commands.search import search_
 from turnlog_cli.commands.sessions import sessions
 from turnlog_cli.commands.show import show
 from turnlog_cli.commands.status import status
@@ -42,6 +43,7 @@ COMMANDS = {
     "api": api,
     "import": import_,
     "sessions": sessions,
+    "search": search_,
     "show": show,
     "tail": tail,
     "status": status,
