@@ -28,6 +28,8 @@ def dump_redis(client: redis.Redis) -> dict[str, bytes]:
     found: dict[str, bytes] = {}
     for key in cast(list[bytes], client.keys("*")):
         kind = cast(bytes, client.type(key)).decode()
+        if kind == "none":  # gone meanwhile
+            continue
         command = [word or key for word in _READ[kind]]
         value = cast(Any, client).execute_command(*command)
         found[key.decode()] = b"\n".join((key, client.dump(key) or b"", _bytes(value)))

@@ -54,8 +54,8 @@ def wait_until_clean(
     waiting = states_of(connection, requests)
     with Bar("erase") as bar:
         while True:
-            done += [state for state in waiting if _is_clean(state)]
-            waiting = [state for state in waiting if not _is_clean(state)]
+            done += [state for state in waiting if state.done]
+            waiting = [state for state in waiting if not state.done]
             gone = len(done) + sum(state.in_postgres for state in waiting)
             detail = f"gone from Postgres {gone:,}, from Redis and its files {len(done):,}"
             bar.update(len(done), len(requests), f"{detail} of {len(requests):,}")
@@ -70,10 +70,6 @@ def wait_until_clean(
     every = done + waiting
     files = sorted({state.files for state in every if state.files is not None})
     return Done(len(done), len(waiting), sum(state.events for state in every), files, is_stuck)
-
-
-def _is_clean(state: State) -> bool:
-    return state.in_redis and state.files is not None
 
 
 def _projector_runs(connection: Database) -> bool:
@@ -94,7 +90,7 @@ def explain(done: Done) -> list[str]:
         elif files != NO_FILES:
             lines.append(f"the files of Redis still hold it until they are written anew: {files}")
     if done.waiting:
-        lines.append(f"{done.waiting:,} are not done yet; the projector goes on with them")
+        lines.append(f"{done.waiting:,} are not done yet; projectors, and replays, go on with them")
     if done.no_projector:
         lines.append("no projector is running: start one, `turnlog projector`; the log has it all")
     lines.append(BEYOND)

@@ -7,6 +7,7 @@ from turnlog_projector.erasing import clean
 from turnlog_projector.erasing_files import Files
 from turnlog_projector.log import SessionKey
 from turnlog_projector.projection import Projection
+from turnlog_projector.replaying import drop_abandoned
 
 _LOOK_SECONDS = 5.0
 """How often it looks for what others have left; its own erasures follow at once."""
@@ -30,6 +31,8 @@ class EraseDuty:
         due = self._projection.erased & owned
         if now >= self._next_look:
             due = set(owned)
+            # What a killed replay has left holds what was erased since.
+            drop_abandoned(self._projection.connection)
         if now < self.next_at and not due:
             return []
         stale: list[SessionKey] = []

@@ -100,6 +100,11 @@ def look_again(log: LogReader, connection: Database, partition: int) -> Iterator
         after = (last.key.tenant, last.key.session_id, last.turn_id)
 
 
+def clean_again(connection: Database, key: SessionKey) -> None:
+    """The stream of a session was written anew: what was there before may stand in Redis' files."""
+    connection.execute(statement("erased_again_of_session"), key._asdict())
+
+
 def _pending(row: Sequence[Any]) -> Pending:
     return Pending(SessionKey(*row[:3]), *row[3:])
 

@@ -150,6 +150,13 @@ class State(NamedTuple):
     """Redis is clean."""
     files: str | None
     """What was done about Redis' files on disk; None: nothing yet."""
+    in_generations: bool
+    """No replay under way still holds it."""
+
+    @property
+    def done(self) -> bool:
+        """Whether it has gone all its way."""
+        return self.in_redis and self.files is not None and self.in_generations
 
 
 def states_of(connection: Database, requests: Sequence[Request]) -> list[State]:
@@ -171,7 +178,7 @@ def states_of(connection: Database, requests: Sequence[Request]) -> list[State]:
     for request in requests:
         row = found.get((*request.key, request.turn_id))
         if row is None:
-            states.append(State(request, 0, False, False, None))
+            states.append(State(request, 0, False, False, None, False))
         else:
-            states.append(State(request, row[0], True, row[1], row[2]))
+            states.append(State(request, row[0], True, *row[1:]))
     return states

@@ -49,6 +49,15 @@ def new_generation(connection: Database) -> Generator[int]:
         raise
 
 
+def drop_abandoned(connection: Database) -> None:
+    """Drop what replays have left that were killed; nothing while one is under way."""
+    if _building(connection) and scalar(connection, "SELECT pg_try_advisory_lock(%s)", _LOCK):
+        try:
+            _drop_leftovers(connection)
+        finally:
+            connection.execute("SELECT pg_advisory_unlock(%s)", (_LOCK,))
+
+
 def _drop_leftovers(connection: Database) -> None:
     for generation in _building(connection):
         logger.info("dropping generation %d, which a replay did not finish", generation)
