@@ -19,6 +19,7 @@ _PATH = {
     "session_id": "The session. 1 to 128 of `A-Z a-z 0-9 . _ ~ -`.",
     "turn_id": "A turn of the session.",
     "user_id": "A user, percent-encoded.",
+    "rebuild_id": "The number of a rebuild.",
 }
 _HEADERS = {
     "Turnlog-User": "The user to act for; scope `service` or `admin`.",

@@ -36,6 +36,7 @@ from turnlog_api.routes import (
 )
 from turnlog_api.service import Service
 from turnlog_api.settings import ApiSettings, check
+from turnlog_api.tracing import traced
 from turnlog_schemas.errors import TurnlogError
 
 _DESCRIPTION = (
@@ -88,6 +89,7 @@ def create_app(settings: ApiSettings) -> FastAPI:
         app.add_exception_handler(kind, _answer)
     app.add_middleware(Conditional)
     app.add_middleware(Compression)
+    app.add_middleware(traced)
     app.add_middleware(Gate, settings=settings, authenticate=authenticate, metrics=service.metrics)
     if settings.origins:
         app.add_middleware(

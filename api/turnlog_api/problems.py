@@ -32,6 +32,7 @@ KINDS: dict[str, Kind] = {
     "session-exists": Kind(409, "The session id is taken"),
     "behind-head": Kind(409, "The session has no such seq yet"),
     "parked": Kind(409, "An event of the session cannot be folded"),
+    "rebuild-under-way": Kind(409, "Another rebuild is not done"),
     "precondition-failed": Kind(412, "The session is at another seq"),
     "too-large": Kind(413, "The body is too large"),
     "uri-too-long": Kind(414, "The address is too long"),
