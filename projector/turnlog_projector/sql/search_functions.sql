@@ -195,7 +195,7 @@ BEGIN
                 SELECT f.*
                 FROM (
                     SELECT
-                        h.session_id, h.seq, h.at, ts_rank_cd(h.words, words_wanted, 1) AS rank,
+                        h.session_id, h.seq, h.at, ts_rank(h.words, words_wanted, 8) AS rank,
                         CASE WHEN count(*) OVER () >= candidates THEN min(h.at) OVER () END
                             AS horizon
                     FROM {g}.search_hits(
@@ -248,7 +248,7 @@ BEGIN
             seq := hit.seq;
             at := hit.at;
             IF hit.shown THEN
-                rank := ts_rank_cd(hit.words, words_wanted, 1);
+                rank := ts_rank(hit.words, words_wanted, 8);
                 title := hit.title;
                 body := hit.body;
                 RETURN NEXT;
