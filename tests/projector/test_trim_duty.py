@@ -7,7 +7,7 @@ import pytest
 from appending import turn
 from rig import Rig
 from servers import wait_until
-from trimming import head
+from trimming import WEEK, head, mark_now
 
 from turnlog_projector.settings import BadSettings, Settings, load
 from turnlog_projector.trim_marks import mark
@@ -54,6 +54,18 @@ def test_no_age_means_no_trimming(rig: Rig, caplog: pytest.LogCaptureFixture) ->
         rig.wait_projected()
     assert rig.count("trim_marks") == 0
     assert not [record for record in caplog.records if "trimmed" in record.message]
+
+
+def test_a_worker_leaves_quiet_sessions_cold_when_it_heals(rig: Rig) -> None:
+    rig.writer.append("s", turn("t0"), turn("t1"))
+    rig.drain(rig.projection())
+    mark_now(rig, ago=WEEK)
+    keys = rig.writer.keys("s")
+    rig.client.delete(keys.heads, keys.stream, keys.ids)
+    with rig.worker(audit_seconds=0.3):
+        wait_until(lambda: rig.client.hexists(keys.heads, keys.field), "the head is back")
+    assert head(rig, "s")[:2] == (2, 2)
+    rig.check()
 
 
 def test_old_marks_are_thinned(rig: Rig) -> None:
