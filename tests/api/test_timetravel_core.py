@@ -1,10 +1,13 @@
 """Whatever a log holds, each of its moments, taken from timeline and log, is what the pure fold of
 the events so far makes of it."""
 
+import pickle
+import random
+from dataclasses import replace
 from typing import Any
 
 import pytest
-from appending import NewEvent
+from appending import NewEvent, event, turn
 from histories import EVENTS
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -114,3 +117,57 @@ def test_every_moment_is_the_fold_of_the_events_so_far(
             with pytest.raises(Unfoldable) as stopped:
                 run(moments.moment(line, decoder, len(events)), log)
             assert stopped.value.seq == known + 1
+
+
+def busy(chance: random.Random, count: int) -> list[NewEvent]:
+    """A history in which turns are changed, retracted and answered anew all the time."""
+    made: list[NewEvent] = []
+    for number in range(count):
+        known = f"t{chance.randrange(max(number, 1))}"
+        newest = f"t{number - 1}"
+        kind = chance.random()
+        if kind < 0.4:
+            made.append(turn(f"t{number}", f"text {number}"))
+        elif kind < 0.55:
+            parent = chance.choice([known, known, newest, None])
+            made.append(turn(f"t{number}", parent_turn_id=parent))
+        elif kind < 0.75:
+            made.append(event("turn.retracted", {"turn_id": chance.choice([known, newest])}))
+        elif kind < 0.8:
+            made.append(event("turn.edited", {"turn_id": known, "content": f"edit {number}"}))
+        elif kind < 0.85:
+            rating = {"turn_id": known, "kind": "rating", "value": number, "by": "u"}
+            made.append(event("turn.annotated", rating))
+        elif kind < 0.95:
+            branch = f"b{chance.randrange(number + 1)}" if chance.random() < 0.7 else "main"
+            made.append(event("session.updated", {"branch": branch}))
+        elif kind < 0.97:
+            made.append(event("turn.erased", {"turn_id": known}))
+        else:
+            made.append(event("session.cleared"))
+    return made
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_every_moment_of_a_busy_history_is_the_fold(seed: int) -> None:
+    chance = random.Random(seed)
+    log = Log(busy(chance, 70), chunk=chance.choice([1, 10, 500]))
+    decoder = Decoder(KEY, erased=chance.choice([{}, erased_turns(log.events)]))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(walking, "_KEPT_TURNS", chance.choice([1, 3]))
+        line = run(moments.extend(Timeline(every=chance.choice([1, 20, 500])), decoder, 70), log)
+        for at, true in enumerate(moments_of(log.events, decoder), 1):
+            check(line, log, decoder, at, true, limit=3)
+
+
+def test_a_long_history_is_kept_small_and_without_text() -> None:
+    events = [turn(f"t{number:05d}-{'x' * 30}", "secret words " * 40) for number in range(12_000)]
+    log, decoder = Log(events), Decoder(KEY)
+    line = run(moments.extend(Timeline(), decoder, 12_000), log)
+    assert line.weight < 150 * 12_000
+    without_marks = pickle.dumps(replace(line, marks=[], session=None))
+    assert len(without_marks) < 60 * 12_000
+    assert b"secret" not in without_marks
+    log.asked = 0
+    page(line, log, decoder, 7_777, Window(limit=100, after=5_000))
+    assert log.asked <= 3  # events since the last mark, those of the page, the parent before it
