@@ -259,3 +259,9 @@ def test_old_versions_are_lifted_step_by_step() -> None:
     }
     assert upcast("x.y", 1, {}, upcasters=steps) == {"two": True, "three": True}
     assert upcast("x.y", 3, {"as": "it is"}, upcasters=steps) == {"as": "it is"}
+
+
+def test_data_that_cannot_be_lifted_is_an_invalid_event() -> None:
+    steps: dict[tuple[str, int], Upcaster] = {("x.y", 1): lambda data: {"new": data["secret"]}}
+    with pytest.raises(InvalidEvent, match=r"version 1 of x.y cannot be lifted to 2: KeyError"):
+        upcast("x.y", 1, {"other": "text"}, upcasters=steps)
