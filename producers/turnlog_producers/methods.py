@@ -15,6 +15,7 @@ from turnlog_producers.options import (
     NewTurnOptions,
     TurnOptions,
 )
+from turnlog_producers.tracing import current_trace
 from turnlog_schemas.events import Role, TitleSource, Visibility
 from turnlog_schemas.ids import new_id
 
@@ -63,7 +64,7 @@ class EventMethods(ABC, Generic[Result]):
             event_id=event_id,
             at=at,
             actor=actor or self._actor,
-            trace=trace,
+            trace=current_trace() if trace is None else trace,
             max_event_bytes=self._max_event_bytes,
         )
         return self._take(event, expected_seq)

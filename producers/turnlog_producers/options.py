@@ -64,7 +64,8 @@ class EventOptions(TypedDict, total=False):
     actor: dict[str, Any] | None
     """Who caused it: `{"kind": "agent", "id": ..., "name": ...}`; the session's unless given."""
     trace: dict[str, Any] | None
-    """Your ids for tracing, kept as they are."""
+    """Your ids for tracing, kept as they are. With the extra `otel`: the traceparent of the span
+    that is open, unless given."""
     expected_seq: int | None
     """Write only when the session is at this seq (0: new), else raise `Conflict`."""
 

@@ -36,6 +36,7 @@ from turnlog_projector.readmodels import ReadModels
 from turnlog_projector.refusals import Refused
 from turnlog_projector.repeats import find_repeats
 from turnlog_projector.sqlfiles import statement
+from turnlog_projector.tracing import note_projected
 from turnlog_projector.work import SessionWork
 from turnlog_schemas.rows import Session
 
@@ -386,6 +387,7 @@ class Projection:
         except LostPartition:
             self.reload(self.offsets)
             raise
+        note_projected(batch.archive)
         for partition, (_, new) in batch.moves.items():
             self.offsets[partition] = new
         for key, archived in batch.heads.items():
