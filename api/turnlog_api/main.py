@@ -69,6 +69,8 @@ def create_app(settings: ApiSettings) -> FastAPI:
         description=_DESCRIPTION,
         lifespan=lifespan,
         redoc_url=None,
+        # Its own logs would repeat what people wrote; traces and metrics are ours.
+        telemetry={"tracing": False, "metrics": False, "logs": False},
     )
     app.state.service = service
     for router in (
