@@ -45,6 +45,7 @@ def check_large(
             archive.take(chunk, log)
     differences = archive.differences
     differences += check_head(key, head, archive.check.last)
+    differences += archive.check.stubs.unlawful()
     connection.execute(statement("scratch", generation=limits.generation.generation))
     if archive.upto:
         stopped = refold_session(connection, SCRATCH, key, upto_seq=archive.upto)

@@ -8,6 +8,7 @@ from turnlog_projector.batch import event_hash
 from turnlog_projector.log import SessionKey, StoredEvent
 from turnlog_projector.verify_differences import MISSING, PRESENT, ROW, Difference
 from turnlog_projector.verify_reading import ArchiveRow, HeadRow
+from turnlog_projector.verify_stubs import StubCheck
 
 
 class ArchiveCheck:
@@ -16,6 +17,7 @@ class ArchiveCheck:
     def __init__(self, key: SessionKey) -> None:
         self._key = key
         self._pos = 0
+        self.stubs = StubCheck(key)
         self.last: StoredEvent | None = None
 
     @property
@@ -34,6 +36,7 @@ class ArchiveCheck:
         if row.pos <= self._pos:
             yield _wrong(self._key, event.seq, "pos", self._pos + 1, row.pos)
         self._pos = row.pos
+        self.stubs.take(row)
         self.last = event
 
 

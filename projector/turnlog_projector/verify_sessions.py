@@ -165,6 +165,7 @@ class _Folding:
             self._stopped = parked.seq
         differences = self._differences
         differences += check_head(self._key, self._head, self._check.last)
+        differences += self._check.stubs.unlawful()
         if self._limits.live:
             differences += check_parked(self._key, self._head, self._stopped)
         if partition_of(self._key.tenant, self._key.session_id, partitions) != self._key.partition:

@@ -8,13 +8,16 @@ from appending import NewEvent, event, foreign, poison, turn
 from dumping import dump_postgres, dump_redis, holding
 from rig import Rig, dump, patched, restore
 from truth import read_heads, read_tables
+from verifying import run_verify
 
-from turnlog_projector import refold
+from turnlog_projector import refold, verify_sessions
 from turnlog_projector.audit import settle
 from turnlog_projector.erasing import clean
 from turnlog_projector.parking import list_parked, retry
 from turnlog_projector.projection import Projection
+from turnlog_schemas import times
 from turnlog_schemas.events import CURRENT_VERSION
+from turnlog_schemas.stubs import make_stub
 
 pytestmark = pytest.mark.integration
 
@@ -446,3 +449,31 @@ def test_an_erasure_that_only_a_later_release_reads_erases_when_it_is_retried(
     rig.check()
     assert left(rig) == []
     assert left(rig, "kept")
+
+
+# Verifying
+
+
+def forged(turn_id: str | None) -> NewEvent:
+    """A stub that a producer has written, as if something had been erased."""
+    made = poison(b"")
+    data = {} if turn_id is None else {"turn_id": turn_id}
+    return made._replace(raw=make_stub(made.event_id, "turn.edited", 1, times.now(), 3, data))
+
+
+@pytest.mark.parametrize("large", [0, 5000])
+def test_verify_takes_stubs_where_something_erases_them(rig: Rig, large: int) -> None:
+    projection = rig.projection()
+    rig.writer.append("s0", turn("t0"), *everything("t1"), erase("t1"), everything("t1")[3])
+    rig.writer.append("s1", turn("t0"), *everything("t1"), event("session.erased"))
+    rig.drain(projection)
+    with patched(verify_sessions, "LARGE_SESSION_EVENTS", large):
+        _, differences = run_verify(rig, processes=0)
+        assert differences == []
+        rig.writer.append("s0", forged("t1"), forged("t0"), forged("t0"), forged(None))
+        rig.drain(projection)
+        _, differences = run_verify(rig, processes=0)
+    assert [(each.seq, each.field, each.expected) for each in differences] == [
+        (12, "erased", "turn.erased of t0"),
+        (14, "erased", "session.erased"),
+    ]
