@@ -126,9 +126,9 @@ class EventMethods(ABC, Generic[Result]):
         return self.append("session.restored", {}, **options)
 
     def erase(self, **options: Unpack[EventOptions]) -> Result:
-        """Remove the session from the read models for good. It takes no event any more: appends
-        raise `SessionErased`. The text is gone there once the projector has passed the event; the
-        log, stream and archive, still holds the bytes."""
+        """Remove the session for good: a tombstone stays. It takes no event any more: appends raise
+        `SessionErased`. Its text goes from archive and read models once the projector has passed
+        the event, and from Redis right after: not yet when this returns. See docs/erasure.md."""
         return self.append("session.erased", {}, **options)
 
     # Turns ------------------------------------------------------------------------------------
@@ -206,8 +206,9 @@ class EventMethods(ABC, Generic[Result]):
     def erase_turn(
         self, turn_id: str, *, reason: str | None = None, **options: Unpack[EventOptions]
     ) -> Result:
-        """Remove a turn's text from the read models for good. It is gone there once the projector
-        has passed the event; the log, stream and archive, still holds the bytes."""
+        """Remove what was written in a turn for good, in later events of it, too. It goes from
+        archive and read models once the projector has passed the event, and from Redis right
+        after: not yet when this returns. `reason` stays."""
         data = {"turn_id": turn_id} | _given({"reason": reason})
         return self.append("turn.erased", data, **options)
 
