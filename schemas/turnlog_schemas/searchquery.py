@@ -84,44 +84,43 @@ class Hit(NamedTuple):
 
 
 class Looked:
-    """The words of one text, for looking terms up."""
+    """The words of one text, looked up for one query."""
 
-    def __init__(self, found: Sequence[str]) -> None:
+    def __init__(self, query: Query, found: Sequence[str]) -> None:
+        self._query = query
         self._words = found
-        self._places: dict[str, list[int]] = {}
-        self._begun: dict[str, list[int]] = {}
+        firsts = [term.words[0] for group in query.groups for term in group]
+        exact = {asked.word for asked in firsts if not asked.begins}
+        begun = {asked.word for asked in firsts if asked.begins}
+        places: dict[str, list[int]] = {}
         for place, word in enumerate(found):
-            self._places.setdefault(word, []).append(place)
+            if word in exact:
+                places.setdefault(word, []).append(place)
+            if begun and word[0] in begun:
+                places.setdefault(word[0], []).append(place)
+        self._places = places
 
-    def answers(self, query: Query) -> bool:
+    def answers(self) -> bool:
         """Whether the text answers the query."""
         return any(
             all((next(self._starts(term), None) is None) == term.negated for term in group)
-            for group in query.groups
+            for group in self._query.groups
         )
 
-    def hits(self, query: Query) -> list[Hit]:
+    def hits(self) -> list[Hit]:
         """Every place of every term that is wanted, in the order of the text."""
         return sorted(
             Hit(start, start + term.words[-1].place, term.words[-1].begins, number)
-            for number, term in enumerate(query.wanted)
+            for number, term in enumerate(self._query.wanted)
             for start in self._starts(term)
         )
 
     def _starts(self, term: Term) -> Iterator[int]:
         first, *others = term.words
-        count = len(self._words)
-        for start in self._standing(first):
-            if start + term.words[-1].place < count and all(
+        count = len(self._words) - term.words[-1].place
+        for start in self._places.get(first.word, ()):
+            if start < count and all(
                 self._words[start + place][: 1 if begins else None] == word
                 for place, word, begins in others
             ):
                 yield start
-
-    def _standing(self, asked: Asked) -> list[int]:
-        if not asked.begins:
-            return self._places.get(asked.word, [])
-        if not self._begun:
-            for word, places in self._places.items():
-                self._begun.setdefault(word[0], []).extend(places)
-        return sorted(self._begun.get(asked.word, []))

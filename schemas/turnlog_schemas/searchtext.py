@@ -15,7 +15,7 @@ import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cache, lru_cache
 from hashlib import md5
-from itertools import chain
+from itertools import chain, islice
 from typing import Any, Literal, NamedTuple
 
 from turnlog_schemas import text as texts
@@ -100,14 +100,16 @@ def words(text: str) -> list[str]:
     return [word for word in found if word]
 
 
-def spans(text: str) -> list[tuple[int, int]]:
-    """Where the words of a text stand, each from `start` to before `end`."""
+def spans(text: str, count: int | None = None) -> list[tuple[int, int]]:
+    """Where the words of a text stand, each from `start` to before `end`; at least so many."""
     if not text.isascii():
         text = text.translate(_PUNCTUATION)
     if text.isascii():
-        return [found.span() for found in _ASCII.finditer(text)]
+        return [found.span() for found in islice(_ASCII.finditer(text), count)]
     places: list[tuple[int, int]] = []
     for found in _runs().finditer(text):
+        if count is not None and len(places) >= count:
+            break
         if found["dense"]:
             places += _pairs(found[0], found.start())
         elif _word(found[0]):

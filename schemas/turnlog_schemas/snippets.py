@@ -47,18 +47,12 @@ def snippet(query: Query, text: str) -> list[Part] | None:
         if not places:
             return None
     else:
-        found = words(text)
-        looked = Looked(found)
-        if not looked.answers(query):
+        looked = Looked(query, words(text))
+        if not looked.answers():
             return None
-        places = _in_characters(text, looked.hits(query), 0)
+        places = _in_characters(text, looked.hits(), 0)
     start, end = _window(text, places)
     return _parts(text, start, end, places)
-
-
-def opening(text: str) -> list[Part]:
-    """The beginning of a text, without hits."""
-    return _parts(text, 0, _cut_before(text, SNIPPET_LENGTH, 0), [])
 
 
 def _first_places(query: Query, text: str) -> list[_Place]:
@@ -69,7 +63,7 @@ def _first_places(query: Query, text: str) -> list[_Place]:
     while start < len(text) and wanted:
         end = _cut_before(text, start + _PIECE, start)
         piece = text[start:end]
-        hits = _in_characters(piece, Looked(words(piece)).hits(query), start)
+        hits = _in_characters(piece, Looked(query, words(piece)).hits(), start)
         places += [place for place in hits if place.term in wanted]
         wanted -= {place.term for place in hits}
         start = end
@@ -77,11 +71,12 @@ def _first_places(query: Query, text: str) -> list[_Place]:
 
 
 def _in_characters(text: str, hits: list[Hit], offset: int) -> list[_Place]:
+    hits = hits[:_MOST_HITS]
     if not hits:
         return []
-    where = spans(text)
+    where = spans(text, max(hit.last for hit in hits) + 1)
     places: list[_Place] = []
-    for first, last, cut, term in hits[:_MOST_HITS]:
+    for first, last, cut, term in hits:
         start, end = where[first][0], where[last][1]
         if cut and where[last][1] - where[last][0] == 2:  # a pair, of which one was asked for
             end -= 1
@@ -91,8 +86,10 @@ def _in_characters(text: str, hits: list[Hit], offset: int) -> list[_Place]:
 
 def _window(text: str, places: list[_Place]) -> tuple[int, int]:
     """The stretch of text that shows most terms, then most hits, then what comes first."""
-    if len(text) <= SNIPPET_LENGTH or not places:
-        return 0, _cut_before(text, SNIPPET_LENGTH, 0)
+    if len(text) <= SNIPPET_LENGTH:
+        return 0, len(text)
+    if not places or places[-1].end <= SNIPPET_LENGTH - _LEAD:
+        return 0, _cut_before(text, SNIPPET_LENGTH, places[-1].end if places else 0)
 
     def shown(first: _Place) -> tuple[int, int]:
         last = first.start + SNIPPET_LENGTH - _LEAD
@@ -133,7 +130,8 @@ def _joined(pieces: list[tuple[str, bool]]) -> list[Part]:
     """Neighbours of one kind as one part; white space as single spaces."""
     parts: list[Part] = []
     for text, hit in pieces:
-        text = storable(_SPACE.sub(" ", text))
+        if "  " in text or not text.isprintable():
+            text = storable(_SPACE.sub(" ", text))
         if not parts or parts[-1].text.endswith(" "):
             text = text.removeprefix(" ")
         if not text:

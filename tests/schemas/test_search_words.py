@@ -92,7 +92,7 @@ def test_a_text_answers_every_part_of_it_that_ends_at_a_gap(a: str, b: str, c: s
     assume('"' not in b)
     query = parse_query(f'"{b}"')
     assume(query.groups)
-    assert Looked(words(f"{a} {b} {c}")).answers(query)
+    assert Looked(query, words(f"{a} {b} {c}")).answers()
 
 
 @given(st.text("東京都市庁に行くｶﾞกขไทย서울각", min_size=1, max_size=12), st.data())
@@ -100,12 +100,12 @@ def test_of_a_script_without_spaces_any_part_is_found(text: str, data: st.DataOb
     folded = fold(text)
     start = data.draw(st.integers(0, len(folded) - 1))
     end = data.draw(st.integers(start + 1, len(folded)))
-    assert Looked(words(text)).answers(parse_query(folded[start:end]))
+    assert Looked(parse_query(folded[start:end]), words(text)).answers()
 
 
 @given(st.text("東京都に", max_size=8), st.text("東京都に", min_size=1, max_size=4))
 def test_of_a_script_without_spaces_nothing_else_is_found(text: str, asked: str) -> None:
-    assert Looked(words(text)).answers(parse_query(asked)) == (asked in text)
+    assert Looked(parse_query(asked), words(text)).answers() == (asked in text)
 
 
 @given(TEXTS)
