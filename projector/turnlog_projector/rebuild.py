@@ -5,6 +5,7 @@ partition, on every core; then come the indexes, and the sessions too large to h
 was archived since follows, see `following`.
 """
 
+from turnlog_projector.batch import Parked
 from turnlog_projector.copying import (
     LARGE_SESSION_EVENTS,
     Copied,
@@ -45,6 +46,12 @@ class Rebuild(Follower):
             self.connection.execute(statement("replay_settings"))
             self.connection.execute(statement("generation_indexes", generation=self.number))
         self.connection.execute(statement("analyze_generation", generation=self.number))
+
+    def newly_parked(self) -> list[Parked]:
+        """Sessions that cannot be folded in this generation, and could in the live one."""
+        rows = self.connection.execute(statement("parked_sessions"))
+        known = {SessionKey(*row) for row in rows}
+        return [parked for key, parked in sorted(self.parked.items()) if key not in known]
 
     def begin_to_follow(self) -> None:
         """Note how far it is, for others too, and fold the large sessions."""

@@ -77,7 +77,7 @@ def run_rebuild(settings: Settings, rebuild: int, parent: int) -> None:
         job = _Job(url, rebuild, parent)
         threading.Thread(target=job.watch, daemon=True).start()
         try:
-            made = _perform(url, OPTIONS.validate_json(row[0]), job.tell)
+            made = _perform(settings, OPTIONS.validate_json(row[0]), job.tell)
         except ReplayUnderWay as error:
             _end(connection, rebuild, "waiting", phase=str(error))
         except KeyboardInterrupt:
@@ -131,13 +131,19 @@ class _Job:
                 time.sleep(_TELL_SECONDS)
 
 
-def _perform(url: str, options: RebuildOptions, tell: Tell) -> _Made:
+def _perform(settings: Settings, options: RebuildOptions, tell: Tell) -> _Made:
+    url = settings.postgres_url
     point = None
     if options.until_recorded_at is not None or options.until_seq is not None:
         point = Point(options.until_recorded_at, options.until_seq)
     if options.session_id is None or options.tenant is None:
         if point is None:
-            report = replay(url, tell=tell)
+            report = replay(
+                url,
+                tell=tell,
+                park_limit=settings.park_limit,
+                park_percent=settings.park_percent,
+            )
             return _Made(report.generation, report.former, report.digest)
         looked = replay_until(url, point, tell=tell, name=options.name)
         return _Made(looked.generation, None, looked.digest)

@@ -9,6 +9,7 @@ import time
 from typing import NamedTuple
 
 from turnlog_projector.digest import written
+from turnlog_projector.errors import MassParking
 from turnlog_projector.flip import flip, follow_closely
 from turnlog_projector.following import Tell
 from turnlog_projector.generations import active_generation, find_generation
@@ -16,6 +17,10 @@ from turnlog_projector.proving import prove_copied, prove_touched, together
 from turnlog_projector.rebuild import Rebuild
 from turnlog_projector.replaying import new_generation, replay_connection
 from turnlog_projector.search_build import build_search
+from turnlog_projector.settings import Settings
+
+PARK_LIMIT: int = Settings.model_fields["park_limit"].default
+PARK_PERCENT: float = Settings.model_fields["park_percent"].default
 
 
 class ReplayReport(NamedTuple):
@@ -37,12 +42,20 @@ class ReplayReport(NamedTuple):
     search_seconds: float
 
 
-def replay(postgres_url: str, *, tell: Tell, processes: int | None = None) -> ReplayReport:
+def replay(
+    postgres_url: str,
+    *,
+    tell: Tell,
+    processes: int | None = None,
+    park_limit: int = PARK_LIMIT,
+    park_percent: float = PARK_PERCENT,
+) -> ReplayReport:
     """Rebuild into a new generation and make it the live one.
 
     Stopped at any point before the flip, it changes nothing that anyone sees; killed, it leaves
     tables that the next one drops. Raises `ReplayUnderWay`; `NotProven` when the result is not what
-    the log says; `ArchiveDamaged`.
+    the log says; `MassParking` when it parks at least `park_limit` (0: any number) and
+    `park_percent` of the sessions that are not parked now; `ArchiveDamaged`.
     """
     began = time.monotonic()
     with (
@@ -53,6 +66,7 @@ def replay(postgres_url: str, *, tell: Tell, processes: int | None = None) -> Re
         found = find_generation(connection, generation)
         rebuild = Rebuild(connection, postgres_url, found, tell)
         rebuild.build(processes)
+        _refuse_masses(rebuild, park_limit, park_percent)
         copied = prove_copied(rebuild, processes)
         rebuild.begin_to_follow()
         large = prove_touched(rebuild, processes)
@@ -73,3 +87,16 @@ def replay(postgres_url: str, *, tell: Tell, processes: int | None = None) -> Re
         verify_seconds,
         search_seconds,
     )
+
+
+def _refuse_masses(rebuild: Rebuild, limit: int, percent: float) -> None:
+    """A faulty release must not park the world by a replay either."""
+    parked = rebuild.newly_parked()
+    sessions = rebuild.copied.sessions + len(rebuild.large)
+    if limit and len(parked) >= limit and len(parked) * 100 >= percent * sessions:
+        first = parked[0]
+        raise MassParking(
+            f"{len(parked):,} of {sessions:,} sessions that are folded now would be parked, such "
+            f"as {first.key.field} at seq {first.seq}: {first.error}. Nothing was made live. Replay "
+            "with a mended release; if these sessions are corrupt indeed, raise TURNLOG_PARK_LIMIT"
+        )

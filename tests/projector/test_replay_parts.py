@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import time
+from unittest.mock import patch
 
 import pytest
 from appending import event, poison, turn
@@ -15,12 +16,16 @@ from verifying import run_verify
 
 from turnlog_projector import rebuild as rebuild_module
 from turnlog_projector.copying import ArchiveDamaged
+from turnlog_projector.errors import MassParking
 from turnlog_projector.generations import drop_generation, find_generation
 from turnlog_projector.parking import list_parked
 from turnlog_projector.replay import replay
 from turnlog_projector.replay_session import replay_session
 from turnlog_projector.replay_until import CannotLook, Point, UntilReport, replay_until
 from turnlog_projector.verify_differences import Difference
+from turnlog_schemas import fold as fold_module
+from turnlog_schemas.codec import RecordedEvent
+from turnlog_schemas.rows import Changes, Rows, Session
 
 pytestmark = pytest.mark.integration
 
@@ -176,6 +181,26 @@ def test_a_changed_archive_is_not_replayed(rig: Rig) -> None:
     with pytest.raises(ArchiveDamaged, match="event 3 of session default:s1"):
         replay(rig.postgres_url, tell=lambda _: None)
     assert states(rig) == [(1, "live")]
+
+
+def test_a_faulty_release_does_not_park_the_world_by_a_replay(rig: Rig) -> None:
+    fill(rig)
+    rig.writer.append("poisoned", turn("t0"), poison())
+    rig.drain(rig.projection())
+
+    def broken(session: Session, rows: Rows, given: RecordedEvent) -> Changes:
+        raise KeyError("a fault of ours")
+
+    handlers = fold_module._HANDLERS  # pyright: ignore[reportPrivateUsage]
+    with patch.dict(handlers, {"turn.edited": broken}):
+        with pytest.raises(MassParking, match="4 of 5 sessions"):
+            replay(rig.postgres_url, tell=lambda _: None, park_limit=3, park_percent=50)
+        assert states(rig) == [(1, "live")]
+        replay(rig.postgres_url, tell=lambda _: None, park_limit=0)
+        assert len(list_parked(rig.connection)) == 5
+    replay(rig.postgres_url, tell=lambda _: None)
+    assert [(p.session_id, p.seq) for p in list_parked(rig.connection)] == [("poisoned", 2)]
+    rig.check()
 
 
 _REPLAYING = """

@@ -16,6 +16,7 @@ from turnlog_projector.replay import ReplayReport
 from turnlog_projector.replay import replay as replay_all
 from turnlog_projector.replay_session import SessionReport, replay_session
 from turnlog_projector.replay_until import Point, UntilReport, replay_until
+from turnlog_projector.settings import Settings, load
 from turnlog_projector.verify import count_partitions, verify
 from turnlog_schemas import times
 from turnlog_schemas.errors import InvalidEvent
@@ -76,6 +77,7 @@ def replay(
         raise typer.BadParameter("--dry-run and --until exclude each other")
     if name is not None and point is None:
         raise typer.BadParameter("--name goes with --until")
+    settings = load(Settings)
     url = postgres_only(postgres_url, data_dir)
     with sigterm_interrupts():
         if dry_run:
@@ -96,7 +98,13 @@ def replay(
             _replay_session(url, tenant, session, values, as_json)
         else:
             with Bar("replay") as bar:
-                report = replay_all(url, tell=replay_teller(bar), processes=processes)
+                report = replay_all(
+                    url,
+                    tell=replay_teller(bar),
+                    processes=processes,
+                    park_limit=settings.park_limit,
+                    park_percent=settings.park_percent,
+                )
             _print(report, as_json)
 
 
