@@ -97,6 +97,7 @@ def _refuse_masses(rebuild: Rebuild, limit: int, percent: float) -> None:
         first = parked[0]
         raise MassParking(
             f"{len(parked):,} of {sessions:,} sessions that are folded now would be parked, such "
-            f"as {first.key.field} at seq {first.seq}: {first.error}. Nothing was made live. Replay "
-            "with a mended release; if these sessions are corrupt indeed, raise TURNLOG_PARK_LIMIT"
+            f"as {first.key.field} at seq {first.seq}: {first.error}. Nothing was made live. "
+            "Replay with a mended release; if these sessions are corrupt indeed, raise "
+            "TURNLOG_PARK_LIMIT"
         )
