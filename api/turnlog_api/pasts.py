@@ -12,7 +12,7 @@ from weakref import WeakValueDictionary
 
 from turnlog_api import moments
 from turnlog_api.logsteps import LogEvent, Steps, Wanted
-from turnlog_api.longwalk import extend_apart
+from turnlog_api.longwalk import Walkers
 from turnlog_api.queries import TurnsPage, Window
 from turnlog_api.sessionlog import SessionLog, SessionLogs
 from turnlog_api.timeline import Timeline
@@ -55,15 +55,15 @@ class Pasts:
     the interpreter from it, and long ones in a process of their own."""
 
     def __init__(self, url: str, logs: SessionLogs) -> None:
-        self._url = url
         self._logs = logs
         self._kept: OrderedDict[_Name, _Kept] = OrderedDict()
         self._locks: WeakValueDictionary[_Name, asyncio.Lock] = WeakValueDictionary()
-        self._long_walks = asyncio.Semaphore(_LONG_WALKS)
+        self._walkers = Walkers(url, most=_LONG_WALKS)
         self._thread = ThreadPoolExecutor(1, "turnlog history")
 
     def close(self) -> None:
         self._thread.shutdown(wait=False, cancel_futures=True)
+        self._walkers.close()
 
     def known_seq(self, tenant: str, session_id: str) -> int:
         """Up to which seq the session is kept; 0: not at all."""
@@ -105,8 +105,7 @@ class Pasts:
 
     async def _longer(self, log: SessionLog, timeline: Timeline, upto: int) -> Timeline:
         if upto - timeline.upto > LONG_WALK_EVENTS:
-            async with self._long_walks:
-                return await extend_apart(self._url, timeline, log.decoder, upto)
+            return await self._walkers.extend(timeline, log.decoder, upto)
         return await self._drive(log, moments.extend(timeline, log.decoder, upto))
 
     def _keep(self, name: _Name, kept: _Kept) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import itertools
+import multiprocessing
 from typing import Any
 
 import httpx
@@ -322,6 +323,15 @@ async def test_a_long_history_is_folded_in_a_process_of_its_own(
             await check(api, "s", at, true)
     answer = await api.get("/v1/sessions/s", params={"as_of": 43})
     assert problem(answer, 409, "parked")["parked_seq"] == 42
+    for _ in range(2):  # a process that is there, and one that is gone
+        stage.writer().append("z", *[turn(event_id=None, turn_id=each.event_id) for each in events])
+        stage.project()
+        seq = len(log_of(stage, "z"))
+        assert (await look(api, "z", as_of=seq - 1)).json()["seq"] == seq - 1
+        for process in multiprocessing.active_children():
+            if process.name == "turnlog history":
+                process.kill()
+                process.join()
 
 
 async def test_a_trimmed_session_has_all_its_moments(api: httpx.AsyncClient, stage: Stage) -> None:
