@@ -3,6 +3,7 @@
 import asyncio
 import itertools
 import multiprocessing
+import random
 from typing import Any
 
 import httpx
@@ -365,3 +366,37 @@ async def test_without_redis_the_archive_answers(stage: Stage) -> None:
         for as_of in (4, times.now()):
             answer = await api.get("/v1/sessions/s", params={"as_of": as_of})
             problem(answer, 503, "redis-unavailable")
+
+
+async def test_moments_stand_still_while_the_session_goes_on(
+    api: httpx.AsyncClient, stage: Stage
+) -> None:
+    chance = random.Random(7)
+    stop = asyncio.Event()
+    projecting = asyncio.create_task(stage.keep_projecting(stop))
+    seen: list[tuple[int, dict[str, Any], list[Any]]] = []
+    pages: list[tuple[int, list[Any]]] = []
+    for number in range(60):
+        changes = [turn(f"t{number}", f"text {number}")]
+        known = f"t{chance.randrange(number + 1)}"
+        changes.append(event("turn.edited", {"turn_id": known, "content": f"edit {number}"}))
+        if number % 9 == 0:
+            changes.append(event("turn.retracted", {"turn_id": known}))
+        await asyncio.to_thread(stage.append, "s", changes)
+        at = chance.randint(1, len(log_of(stage, "s")))
+        asked = (look(api, "s", as_of=at), look(api, "s/turns", as_of=at, limit=1000))
+        asked += (look(api, "s/events", limit=1000),)
+        session, turns, events = await asyncio.gather(*asked)
+        seen.append((at, session.json(), turns.json()["items"]))
+        pages.append((at, [item["seq"] for item in events.json()["items"]]))
+    stop.set()
+    await projecting
+    log = log_of(stage, "s")
+    true: dict[int, tuple[Any, Any]] = {}
+    for at, moment in enumerate(moments_of(log, decoder_of("s", log)), 1):
+        true[at] = session_item(moment.session), moment.turns()
+    for at, session, turns in seen:
+        assert (session, turns) == true[at]
+    for at, seqs in pages:
+        assert seqs == list(range(1, len(seqs) + 1))
+        assert len(seqs) >= at
