@@ -16,7 +16,8 @@ class Head(NamedTuple):
     """Of the last event."""
     flags: str
     """`-`, or letters: s = has a session.started, e = erased, c = cold: nothing but the head is
-    left in Redis. (What counts is `base`: the append script of an older release leaves the c standing.)
+    left in Redis. (What counts is `base`: the append script of an older release leaves the c
+    standing.)
     """
     owner: str
     """The user_id of its session.started; '' when there is none."""
