@@ -29,7 +29,7 @@ def api(
         typer.Option(
             "--auth",
             envvar="TURNLOG_AUTH",
-            help="off (on a loopback address only), or jwt with TURNLOG_JWT_SECRET.",
+            help="off (on a loopback address only), or jwt (TURNLOG_JWT_SECRET or _JWKS_URL).",
             show_default="off",
         ),
     ] = None,
