@@ -34,10 +34,13 @@ class LogState(NamedTuple):
     version: str
     used_memory_bytes: int
     max_memory_bytes: int
+    eviction: str
+    """maxmemory-policy; '' when the server does not tell."""
 
 
 async def read_status(log: LogReads, reader: Reader) -> dict[str, Any]:
-    """The status as a JSON object. A server that does not answer is reported, not raised."""
+    """The status as a JSON object. A server that does not answer is reported, not raised. `advice`
+    says what an operator has to do, a line each; it is empty when nothing is wrong."""
     state, redis_error = None, None
     try:
         meta = await log.meta()
@@ -53,7 +56,8 @@ async def read_status(log: LogReads, reader: Reader) -> dict[str, Any]:
     known = [lag for lag in lags if lag.events_behind is not None]
     models = models or {}
     offsets: list[list[int]] = models.get("offsets") or []
-    return {
+    watch: dict[str, Any] = models.get("watch") or {}
+    status: dict[str, Any] = {
         "log_id": meta.log_id if meta else models.get("log_id"),
         "same_log": None if not meta or not models else meta.log_id == models["log_id"],
         "generation": models.get("generation"),
@@ -69,13 +73,18 @@ async def read_status(log: LogReads, reader: Reader) -> dict[str, Any]:
             "turns_estimated": models.get("turns_estimated"),
             "parked": models.get("parked"),
             "skipped": models.get("skipped"),
+            "quarantined": watch.get("quarantined"),
             "healings": models.get("healings"),
         },
+        "healings": watch.get("healings"),
+        "stopped": watch.get("stopped"),
+        "audited_since": watch.get("audited_since"),
         "redis": {
             "error": redis_error,
             "version": state.version if state else None,
             "used_memory_bytes": state.used_memory_bytes if state else None,
             "max_memory_bytes": state.max_memory_bytes if state else None,
+            "eviction": state.eviction if state else None,
         },
         "postgres": {
             "error": postgres_error,
@@ -86,6 +95,40 @@ async def read_status(log: LogReads, reader: Reader) -> dict[str, Any]:
         },
         "partitions": [lag._asdict() for lag in lags],
     }
+    return {**status, "advice": advice(status)}
+
+
+def advice(status: dict[str, Any]) -> list[str]:
+    """What an operator has to do about a status, a line each, the most urgent first."""
+    redis, totals, healings = status["redis"], status["totals"], status["healings"]
+    lines = [error for error in (redis["error"], status["postgres"]["error"]) if error]
+    if status["same_log"] is False:
+        lines.append("Redis and Postgres belong to different logs: see `turnlog repair --help`")
+    if redis["eviction"] not in (None, "", "noeviction"):
+        lines.append(
+            f"Redis may evict events: its maxmemory-policy is {redis['eviction']}; set it to "
+            "noeviction"
+        )
+    if stopped := status["stopped"]:
+        lines.append(
+            f"the projector stopped at {stopped['at']} before it parked {stopped['sessions']:,} "
+            "sessions at once: put a mended release in place and start it again"
+        )
+    if healings and (lost := healings["events_lost_lately"]):
+        lines.append(
+            f"{lost:,} events were lost for good within a week, since Redis forgot them before "
+            "they were archived: have their producers send them again, and see that Redis writes "
+            "every append to its disk (appendfsync always)"
+        )
+    quarantined = totals["quarantined"] or 0
+    if quarantined:
+        lines.append(
+            f"{quarantined:,} quarantined, since what Redis holds of them contradicts the archive: "
+            "`turnlog parked` tells why; mend it, then `turnlog parked --retry SESSION`"
+        )
+    if waiting := (totals["parked"] or 0) - quarantined:
+        lines.append(f"{waiting:,} parked: see `turnlog parked`")
+    return lines
 
 
 def _models() -> Query[dict[str, Any]]:
@@ -110,6 +153,7 @@ async def _log_state(log: LogReads, partitions: int) -> LogState:
         info.get("valkey_version") or info.get("redis_version", ""),
         int(info.get("used_memory", "0")),
         int(info.get("maxmemory", "0")),
+        info.get("maxmemory_policy", ""),
     )
 
 

@@ -10,7 +10,7 @@ from turnlog_producers.core import Call, pack
 from turnlog_producers.faults import explain
 from turnlog_producers.keys import META, Keys
 from turnlog_producers.lane import Lane
-from turnlog_producers.meta import LogMeta, check_partitions, new_meta
+from turnlog_producers.meta import FIRST_HEADS, LogMeta, check_new, check_partitions, new_meta
 from turnlog_producers.options import ClientOptions, SessionOptions
 from turnlog_producers.session import AsyncChatSession
 from turnlog_producers.settings import ClientSettings
@@ -78,6 +78,7 @@ class AsyncTurnLog:
         if self._meta is None:
             value = await self._ask("GET", META)
             if value is None:
+                check_new(await self._ask("EXISTS", *FIRST_HEADS))
                 wanted = new_meta(self.settings.partitions)
                 await self._ask("SET", META, wanted.format(), "NX")
                 value = await self._ask("GET", META)

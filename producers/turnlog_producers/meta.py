@@ -7,7 +7,7 @@ from pydantic_core import from_json, to_json
 from redis import Redis
 
 from turnlog_producers.errors import Misconfigured
-from turnlog_producers.keys import META
+from turnlog_producers.keys import META, heads_key
 from turnlog_schemas.ids import DEFAULT_PARTITIONS
 
 
@@ -38,6 +38,21 @@ def new_meta(partitions: int | None) -> LogMeta:
     return LogMeta(str(uuid4()), partitions or DEFAULT_PARTITIONS)
 
 
+FIRST_HEADS = tuple(heads_key(partition) for partition in range(DEFAULT_PARTITIONS))
+"""A log that holds anything is likely to have sessions in one of these."""
+
+
+def check_new(with_sessions: int) -> None:
+    """Refuse to begin a log where there is one already: somebody has deleted its identity, and
+    another number of partitions would scatter its sessions. `with_sessions`: how many of
+    `FIRST_HEADS` exist."""
+    if with_sessions:
+        raise Misconfigured(
+            f"Redis holds sessions of a log, but its key {META} is gone: run "
+            "`turnlog repair --adopt`, which gives it back"
+        )
+
+
 def check_partitions(found: LogMeta, wanted: int | None) -> LogMeta:
     """Refuse a client that was configured for another number of partitions."""
     if wanted is not None and wanted != found.partitions:
@@ -58,6 +73,7 @@ def ensure_meta(client: Redis, *, partitions: int | None = None) -> LogMeta:
     """The log that this Redis holds; a new one when it holds none."""
     found = read_meta(client)
     if found is None:
+        check_new(client.exists(*FIRST_HEADS))
         client.set(META, new_meta(partitions).format(), nx=True)
         found = read_meta(client)
         assert found is not None

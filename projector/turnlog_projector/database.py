@@ -1,5 +1,8 @@
 """Connections to both servers, as the projector uses them: synchronous, one a worker."""
 
+import logging
+from contextlib import suppress
+from functools import cache
 from typing import Any, LiteralString
 
 import psycopg
@@ -16,6 +19,8 @@ from turnlog_projector.sqlfiles import migrations
 Database = Connection[TupleRow]
 OLDEST_POSTGRES = 150000
 OLDEST_REDIS = (6, 2)
+
+logger = logging.getLogger(__name__)
 
 
 def connect_postgres(url: str, *, application_name: str = "turnlog", **options: Any) -> Database:
@@ -78,12 +83,31 @@ def check_redis(client: redis.Redis) -> str:
     version = str(info.get("redis_version", "0"))
     if tuple(int(part) for part in version.split(".")[:2]) < OLDEST_REDIS:
         raise UnsafeServer(f"Redis {version} is too old: 6.2 or later is needed")
-    policy = info.get("maxmemory_policy", "noeviction")
-    if policy != "noeviction":
+    policy = info.get("maxmemory_policy") or _asked_policy(client)
+    if policy not in (None, "noeviction"):
         raise UnsafeServer(
             f"Redis may evict events: maxmemory-policy is {policy}; set it to noeviction"
         )
     return str(info.get("run_id", ""))
+
+
+def _asked_policy(client: redis.Redis) -> str | None:
+    """The eviction policy of a server that does not tell it in INFO, as some hosted ones; None when
+    it does not tell it at all, which is said once a process."""
+    policy: str | None = None
+    with suppress(redis.ResponseError):
+        policy = client.config_get("maxmemory-policy").get("maxmemory-policy")
+    if policy is None:
+        _warn_unknown_policy()
+    return policy
+
+
+@cache
+def _warn_unknown_policy() -> None:
+    logger.warning(
+        "Redis does not tell its maxmemory-policy: make sure that it is noeviction, or events will "
+        "be lost when its memory is full"
+    )
 
 
 def check_schema(connection: Database) -> None:

@@ -17,8 +17,8 @@ from turnlog_projector.errors import NotReady, ServerUnavailable, WrongLog
 def adopt(redis_url: str, postgres_url: str) -> str:
     """Tie the log in Redis and the database together; says what it did.
 
-    An empty Redis takes the identity that the database knows, and the projector's audit gives it
-    the archived events back. Of a Redis that holds another log, the database takes the
+    A Redis without one takes the identity that the database knows, and the projector's audit gives
+    it back what archived events it lacks. Of a Redis that holds another log, the database takes the
     identity; the sessions of both are merged by the audit. Raises `WrongLog` when the partition
     counts differ.
     """
@@ -34,7 +34,7 @@ def adopt(redis_url: str, postgres_url: str) -> str:
             found = read_meta(client)
             if found is None:
                 client.set(META, known.format(), nx=True)
-                return f"Redis was empty; it belongs to log {known.log_id} now"
+                return f"Redis held no log; it belongs to log {known.log_id} now"
         except RedisError as error:
             raise ServerUnavailable(f"Redis does not answer: {one_line(error)}") from None
         if found == known:

@@ -29,9 +29,13 @@ class Status(BaseModel):
     lag: dict[str, Any]
     search: dict[str, float] | None
     totals: dict[str, int | None]
+    healings: dict[str, Any] | None
+    stopped: dict[str, Any] | None
+    audited_since: str | None
     redis: dict[str, Any]
     postgres: dict[str, Any]
     partitions: list[dict[str, Any]]
+    advice: list[str]
 
 
 _EXAMPLE: dict[str, Any] = {
@@ -51,13 +55,35 @@ _EXAMPLE: dict[str, Any] = {
         "turns_estimated": 88790,
         "parked": 0,
         "skipped": 0,
-        "healings": 0,
+        "quarantined": 0,
+        "healings": 1,
     },
+    "healings": {
+        "streams": 1,
+        "entries": 0,
+        "indexes": 0,
+        "events_restored": 3,
+        "events_moved": 2,
+        "events_lost": 0,
+        "events_lost_lately": 0,
+        "newest": {
+            "at": "2026-01-31T12:00:00Z",
+            "kind": "stream",
+            "partition": 17,
+            "reason": "Redis is at seq 4, the archive at 7",
+            "events_restored": 3,
+            "events_moved": 2,
+            "events_lost": 0,
+        },
+    },
+    "stopped": None,
+    "audited_since": "2026-01-31T11:56:12Z",
     "redis": {
         "error": None,
         "version": "9.1.0",
         "used_memory_bytes": 73400320,
         "max_memory_bytes": 0,
+        "eviction": "noeviction",
     },
     "postgres": {
         "error": None,
@@ -76,6 +102,7 @@ _EXAMPLE: dict[str, Any] = {
             "exact": True,
         }
     ],
+    "advice": [],
 }
 
 
@@ -120,8 +147,9 @@ async def metrics(request: Request) -> Response:
     openapi_extra=asks(query=NoParams),
 )
 async def status(request: Request) -> Response:
-    """How far the read models are behind the log, by partition, and how much there is. Needs the
-    scope `admin`. A server that is down is reported with its error, not as a failure."""
+    """How far the read models are behind the log, by partition, how much there is, what was healed,
+    and what an operator has to do. Needs the scope `admin`. A server that is down is reported with
+    its error, not as a failure."""
     caller_of(request).need(ADMIN)
     read_params(request, NoParams)
     service = service_of(request)

@@ -17,6 +17,7 @@ SELECT
         'parked', t.parked,
         'skipped', t.skipped,
         'healings', t.healings,
+        'watch', turnlog.watch(),
         'search', json_build_object(
             'events_behind', lag.events,
             'sessions_behind', lag.sessions,

@@ -14,7 +14,7 @@ from turnlog_api.redislink import RedisLink
 from turnlog_api.status import read_status
 from turnlog_cli.instance import ServerUrls
 from turnlog_cli.options import DataDir, Json, PostgresUrl, RedisUrl
-from turnlog_cli.output import console, one_line, print_json, say, size, styled
+from turnlog_cli.output import ago, console, one_line, print_json, say, size, styled
 from turnlog_cli.servers import both, masked
 from turnlog_projector.database import connect_postgres, scalar
 from turnlog_projector.settings import Settings, load
@@ -33,10 +33,11 @@ def status(
     ] = False,
     as_json: Json = False,
 ) -> None:
-    """Show servers, log, lag and sizes; exit code 1 when something is wrong.
+    """Show servers, log, lag, sizes and healings; exit code 1 when something is wrong.
 
-    Wrong is: a server does not answer, they belong to different logs, no projector works, a
-    session is parked. With --json the addresses hold the passwords.
+    Wrong is: a server does not answer, they belong to different logs, Redis may evict, no projector
+    works, a session is parked or quarantined, events were lost within a week. What to do is said on
+    stderr. With --json the addresses hold the passwords.
 
     \b
     Example:
@@ -88,13 +89,9 @@ def _counts(url: str, lease_seconds: float) -> dict[str, int | None]:
 
 def _wrong(found: dict[str, Any]) -> list[str]:
     """What an operator has to do something about, a line each."""
-    wrong = [error for error in (found["redis"]["error"], found["postgres"]["error"]) if error]
-    if found["same_log"] is False:
-        wrong.append("Redis and Postgres belong to different logs: see `turnlog repair --help`")
-    if found["workers"] == 0:
+    wrong: list[str] = list(found["advice"])
+    if found["workers"] == 0 and not found["stopped"]:
         wrong.append("no projector works: start `turnlog projector`")
-    if parked := found["totals"]["parked"]:
-        wrong.append(f"{parked} parked: see `turnlog parked`")
     return wrong
 
 
@@ -132,8 +129,13 @@ def _print(urls: ServerUrls, found: dict[str, Any], *, top: int | None) -> None:
             f"{_count(archived)} events, {size(postgres['archive_bytes'])}",
         ),
         ("read models", size(postgres["read_model_bytes"])),
-        ("parked", f"{_count(totals['parked'])}, {_count(totals['skipped'])} skipped"),
-        ("healings", _count(totals["healings"])),
+        (
+            "parked",
+            f"{_count(totals['parked'])}, {_count(totals['quarantined'])} of them quarantined; "
+            f"{_count(totals['skipped'])} skipped",
+        ),
+        ("healings", _healings(found["healings"])),
+        ("audited", f"all since {ago(found['audited_since'])}" if found["audited_since"] else None),
     ]
     out = console()
     for name, value in lines:
@@ -159,3 +161,17 @@ def _server(url: str, state: dict[str, Any], detail: str) -> str:
 
 def _count(value: int | None) -> str:
     return "?" if value is None else f"{value:,}"
+
+
+def _healings(found: dict[str, Any] | None) -> str | None:
+    if found is None:
+        return None
+    count = found["streams"] + found["entries"] + found["indexes"]
+    if not count:
+        return "0"
+    newest = found["newest"]
+    return (
+        f"{count:,}, of events {found['events_restored']:,} restored, {found['events_moved']:,} "
+        f"moved, {found['events_lost']:,} lost; the newest {ago(newest['at'])} "
+        f"({newest['reason']})"
+    )
