@@ -63,11 +63,6 @@ def crew_size(events: int, processes: int | None) -> int:
     return wanted if wanted > 1 else 0
 
 
-def be_nice() -> None:
-    """Let everything else on the machine go first, for good."""
-    os.nice(max(_NICENESS - os.nice(0), 0))
-
-
 def share(task: Task[T], calls: Sequence[tuple[Any, ...]], *, processes: int) -> Iterator[T]:
     """Run the task once for each tuple of further arguments, and yield what the runs yield, mixed.
     With 0 processes one run follows the other in this one.
@@ -133,7 +128,7 @@ def _work(connection: Connection, task: Task[Any]) -> None:
     # Ctrl-C goes to the whole group of processes: the first one decides, and ends this one.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    be_nice()
+    os.nice(max(_NICENESS - os.nice(0), 0))
     collect_less()
     threading.Thread(target=_follow, args=(os.getppid(),), daemon=True).start()
     while True:

@@ -14,7 +14,6 @@ import psycopg
 from pydantic import TypeAdapter
 
 from turnlog_projector.collecting import collect_less
-from turnlog_projector.crew import be_nice
 from turnlog_projector.database import Database, connect_postgres, one_line
 from turnlog_projector.errors import ServerUnavailable
 from turnlog_projector.following import Progress, Tell
@@ -65,7 +64,6 @@ def run_rebuild(settings: Settings, rebuild: int, parent: int) -> None:
     set_up_logging(settings)
     signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    be_nice()
     collect_less()
     url = settings.postgres_url
     with connect_postgres(url, application_name="turnlog rebuild") as connection:
