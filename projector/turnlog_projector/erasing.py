@@ -23,6 +23,8 @@ from turnlog_projector.tables import columns
 from turnlog_schemas.erasure import WHOLE_SESSION
 
 _AT_ONCE = 200
+_COPIED_AT_ONCE = 1000
+"""Entries of a stream: more would let Redis wait for longer than a few ms."""
 
 logger = logging.getLogger(__name__)
 
@@ -117,27 +119,47 @@ def _clean_session(
     erasures: list[Pending],
 ) -> bool:
     """False when Redis does not hold what is archived."""
-    keys = log.keys(key)
-    args: list[str | bytes | int] = [
-        key.field,
-        archived.seq,
-        archived.event_id,
-        archived.recorded_at,
-    ]
-    if any(each.turn_id == WHOLE_SESSION for each in erasures):
-        script, names = "erase_session", [keys.heads, keys.stream, keys.ids, keys.live]
-    else:
-        script, names = "erase_turns", [keys.heads, keys.stream, keys.live, f"{keys.stream}:copy"]
-        for stub in _stubs(connection, key, erasures):
-            args += (stub.seq, stub.event_id, stub.raw)
-    source = load_script(script, package="turnlog_projector").source
     try:
-        log.client.eval(source, len(names), *names, *cast(list[str], args))
+        if any(each.turn_id == WHOLE_SESSION for each in erasures):
+            _erase_session(log, key, archived)
+        else:
+            _erase_turns(log, key, archived, _stubs(connection, key, erasures))
     except ResponseError as error:
         if not str(error).startswith("STALE"):
             raise
         return False
     return True
+
+
+def _erase_session(log: LogReader, key: SessionKey, archived: Archived) -> None:
+    keys = log.keys(key)
+    source = load_script("erase_session", package="turnlog_projector").source
+    names = (keys.heads, keys.stream, keys.ids, keys.live, *_copy(key))
+    log.client.eval(source, len(names), *names, key.field, *map(str, archived[:3]))
+
+
+def _erase_turns(
+    log: LogReader, key: SessionKey, archived: Archived, stubs: list[StoredEvent]
+) -> None:
+    keys = log.keys(key)
+    if _holds(log, key, stubs):
+        log.client.delete(keys.live, *_copy(key))
+        return
+    source = load_script("erase_turns", package="turnlog_projector").source
+    names = (keys.heads, keys.stream, keys.live, *_copy(key))
+    # A copy that broke off lacks the stubs that came since.
+    token = event_hash(repr([stub[:2] for stub in stubs]).encode()).hex()
+    args: list[Any] = [key.field, *archived[:3], _COPIED_AT_ONCE, token]
+    for stub in stubs:
+        args += (stub.seq, stub.event_id, stub.raw)
+    while cast(list[int], log.client.eval(source, len(names), *names, *args)) == [0]:
+        continue
+
+
+def _copy(key: SessionKey) -> tuple[str, str]:
+    """The keys of a stream that is being written anew, and of which stubs it is."""
+    name = f"{{tl:{key.partition}}}:erasing:{key.field}"
+    return name, f"{name}:token"
 
 
 def _stubs(connection: Database, key: SessionKey, erasures: list[Pending]) -> list[StoredEvent]:
@@ -165,21 +187,17 @@ def _back_again(log: LogReader, connection: Database, erasures: list[Pending]) -
         if each.turn_id == WHOLE_SESSION:
             if reply or not head.erased or head.owner:
                 found.append(each)
-        elif reply and not _holds_stubs(log, connection, each, head):
+        elif reply and not _holds(log, each.key, _stubs(connection, each.key, [each])):
             found.append(each)
     return found
 
 
-def _holds_stubs(log: LogReader, connection: Database, erasure: Pending, head: Head) -> bool:
-    """Whether the stream holds nothing but the stubs at their seqs, or was trimmed behind them."""
-    seqs = [seq for seq in erasure.seqs if seq > head.base]
-    if not seqs:
-        return True
-    kept = {
-        stub.seq: event_hash(stub.raw)
-        for stub in _stubs(connection, erasure.key, [erasure._replace(seqs=seqs)])
-    }
-    tails = log.tails([(erasure.key, seq, seq) for seq in seqs])
-    return all(
-        event_hash(event.raw) == kept.get(event.seq) for tail in tails for event in tail.events
-    )
+def _holds(log: LogReader, key: SessionKey, stubs: list[StoredEvent]) -> bool:
+    """Whether the stream holds nothing but the stubs at their seqs."""
+    for start in range(0, len(stubs), _AT_ONCE):
+        some = stubs[start : start + _AT_ONCE]
+        tails = log.tails([(key, stub.seq, stub.seq) for stub in some])
+        for stub, tail in zip(some, tails, strict=True):
+            if any(event.raw != stub.raw for event in tail.events):
+                return False
+    return True

@@ -1,5 +1,6 @@
 """What is erased is gone from archive and read models at once, and from Redis after."""
 
+from contextlib import suppress
 from typing import Any, LiteralString, cast
 
 import pytest
@@ -10,7 +11,7 @@ from rig import Rig, dump, patched, restore
 from truth import read_heads, read_tables
 from verifying import run_verify
 
-from turnlog_projector import refold, verify_sessions
+from turnlog_projector import erasing, refold, verify_sessions
 from turnlog_projector.audit import settle
 from turnlog_projector.erasing import clean
 from turnlog_projector.parking import list_parked, retry
@@ -288,6 +289,53 @@ def test_a_lost_batch_erases_nothing_and_is_done_again(rig: Rig) -> None:
     assert left(rig) == []
 
 
+def meanwhile(rig: Rig, what: str) -> None:
+    """Something happens to the stream of s0 while it is written anew."""
+    if what == "append":
+        rig.writer.append("s0", turn("t9"))
+    elif what == "trim":
+        trim(rig, "s0", "e0", "e1")
+    elif what == "damage":
+        rig.client.xdel(rig.writer.keys("s0").stream, "2-0")
+    elif what == "break off":
+        raise redis.ConnectionError
+
+
+@pytest.mark.parametrize("what", ["nothing", "append", "trim", "damage", "break off"])
+@pytest.mark.parametrize("count", [1, 3])
+def test_a_long_stream_is_written_anew_in_steps(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch, what: str, count: int
+) -> None:
+    monkeypatch.setattr(erasing, "_COPIED_AT_ONCE", count)
+    projection = rig.projection()
+    turns = [turn(f"t{number}", f"{SECRET}{number}", event_id=f"e{number}") for number in range(8)]
+    rig.writer.append("s0", *turns, erase("t4"))
+    while rig.step(projection):
+        pass
+    client, calls = projection.log.client, 0
+    evaluate = client.eval
+
+    def interrupted(*args: Any) -> Any:
+        nonlocal calls
+        calls += 1
+        if calls == 3:
+            meanwhile(rig, what)
+        return evaluate(*args)
+
+    monkeypatch.setattr(client, "eval", interrupted)
+    with suppress(redis.ConnectionError):
+        clean(projection.log, projection.connection, range(4))
+    monkeypatch.setattr(client, "eval", evaluate)
+    if what == "damage":
+        rig.clean(projection)  # until then the session takes nothing
+    rig.writer.append("s0", erase("t5"), turn("t10"))
+    rig.drain(projection)
+    rig.check()
+    assert left(rig, f"{SECRET}4") == left(rig, f"{SECRET}5") == []
+    assert all(left(rig, f"{SECRET}{number}") for number in (0, 1, 2, 3, 6, 7))
+    assert not [key for key in dump_redis(rig.client) if ":erasing:" in key]
+
+
 def refold_afresh(rig: Rig) -> None:
     """The rows of s0 in the live generation as they were when the archive was this one."""
     row = rig.connection.execute("SELECT generation FROM turnlog.active").fetchone()
@@ -322,9 +370,8 @@ def older_redis(rig: Rig, projection: Projection, *, with_erasures: bool) -> dic
     rig.writer.append("s1", turn("t0", "kept"), *everything("t1"))
     rig.drain(projection)
     before = dump(rig.client)
-    erased = [event("session.erased"), erase("t1")]
-    for session_id, erasing in zip(("s0", "s1"), erased, strict=True):
-        rig.writer.append(session_id, erasing)
+    rig.writer.append("s0", event("session.erased"))
+    rig.writer.append("s1", erase("t1"))
     while rig.step(projection):
         pass
     after = dump(rig.client)

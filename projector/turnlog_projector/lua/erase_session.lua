@@ -1,7 +1,7 @@
 --[[
 Remove what Redis holds of an erased session, all but its head: the tombstone.
 
-KEYS  1 heads  2 stream  3 ids  4 live      as in append.lua; live: the deltas of turns in flight
+KEYS  1 heads  2 stream  3 ids  4 live  5 copy  6 token      as in append.lua and erase_turns.lua
 
 ARGV  1 session       <tenant>:<session>
       2 archived_seq  seq of the last archived event
@@ -14,7 +14,7 @@ Returns {1 when something was removed, 0 when nothing was left}
 
 The head stays at its seq, cold and without an owner, and refuses every append from then on.
 ]]
-local heads, stream, ids, live = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
+local heads = KEYS[1]
 local session, archived_seq, archived_id, archived_t = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
 
 local head = redis.call('HGET', heads, session)
@@ -26,6 +26,6 @@ end
 flags = string.gsub(flags, '[-ec]', '') .. 'ec'
 local bare = seq .. ' ' .. seq .. ' ' .. t .. ' ' .. last_id .. ' ' .. flags .. ' '
 -- What frees memory comes first: so a Redis that is full still takes the HSET.
-local removed = redis.call('UNLINK', stream, ids, live)
+local removed = redis.call('UNLINK', KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6])
 if head ~= bare then redis.call('HSET', heads, session, bare) end
 return {(removed > 0 or head ~= bare) and 1 or 0}
