@@ -84,14 +84,17 @@ def share(task: Task[T], calls: Sequence[tuple[Any, ...]], *, processes: int) ->
             process.start()
             theirs.close()
             started[ours] = process
-            ours.send(waiting.pop())
+            ours.send(waiting.pop())  # it waits in the pipe; a process that dies is met below
         busy = set(started)
         while busy:
             for ready in wait(list(busy)):
                 assert isinstance(ready, Connection)
                 try:
                     kind, value = ready.recv()
-                except EOFError:
+                    if kind == "done" and waiting:
+                        ready.send(waiting.pop())
+                        continue
+                except (EOFError, OSError):
                     started[ready].join(_END_SECONDS)
                     code = started[ready].exitcode
                     raise ProcessDied(
@@ -101,8 +104,6 @@ def share(task: Task[T], calls: Sequence[tuple[Any, ...]], *, processes: int) ->
                     yield value
                 elif kind == "failed":
                     raise value
-                elif waiting:
-                    ready.send(waiting.pop())
                 else:
                     busy.discard(ready)
     finally:
