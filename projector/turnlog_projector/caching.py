@@ -1,8 +1,8 @@
 """What a worker remembers of sessions between batches: how far each is archived, and its row."""
 
 from collections import OrderedDict
-from collections.abc import Iterable
-from typing import NamedTuple
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, NamedTuple
 
 from pydantic_core import to_json
 
@@ -10,8 +10,13 @@ from turnlog_projector.batch import Archived
 from turnlog_projector.log import SessionKey
 from turnlog_schemas.rows import Session
 
+if TYPE_CHECKING:
+    from turnlog_projector.readmodels import ReadModels
+
 MAX_CACHED_SESSIONS = 20_000
 MAX_CACHED_BYTES = 32 * 1024 * 1024
+_SMALL_ROW_BYTES = 4096
+"""Rows up to this size are loaded for a batch in any number."""
 _ROW_BYTES = 1024
 """What a row takes beside its metadata, about: only they have no limit."""
 
@@ -45,8 +50,19 @@ class SessionCache:
         found = self._known.get(key)
         return found[0] if found is not None else None
 
-    def used(self, keys: Iterable[SessionKey]) -> None:
-        """These are needed now: they are dropped last."""
+    def load(self, models: "ReadModels", keys: Sequence[SessionKey], *, size: int) -> None:
+        """Make sure that these sessions are at hand; of several, rows are left out that have more
+        than their share of `size` bytes and are not small."""
+        missing: list[SessionKey] = []
+        for key in keys:
+            known = self.get(key)
+            if known is None or (known.left_out and len(keys) == 1):
+                missing.append(key)
+        if missing:
+            largest = max(size // len(missing), _SMALL_ROW_BYTES) if len(keys) > 1 else None
+            found = models.known(missing, largest=largest)
+            for key in missing:
+                self.put(key, found.get(key, UNKNOWN))
         for key in keys:
             self._known.move_to_end(key)
 

@@ -10,31 +10,26 @@ from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from datetime import timedelta
-from typing import NamedTuple
 
-import redis
-
+from turnlog_projector.ahead import Readings
 from turnlog_projector.batch import Archived, Batch, LostPartition, Offset, Parked
-from turnlog_projector.caching import UNKNOWN, Known, SessionCache
+from turnlog_projector.caching import Known, SessionCache
 from turnlog_projector.chains import StreamBroken as StreamBroken
 from turnlog_projector.chains import check_chains, check_tail
 from turnlog_projector.database import Database, scalar
-from turnlog_projector.erasure import Erasures
 from turnlog_projector.folding import (
     Decoded,
-    ToFold,
-    decode_all,
     fold_prefetched,
     prefetch,
     prefetch_some,
 )
-from turnlog_projector.log import IndexEntry, LogReader, SessionKey, StoredEvent, Tail
+from turnlog_projector.log import IndexEntry, LogReader, SessionKey, Tail
 from turnlog_projector.masses import Masses
+from turnlog_projector.preparing import Preparer, Ready
 from turnlog_projector.reading import AnchorLost as AnchorLost
-from turnlog_projector.reading import Limits, Reading, SessionReading, read
+from turnlog_projector.reading import Limits, Reading, SessionReading
 from turnlog_projector.readmodels import ReadModels
 from turnlog_projector.refusals import Refused
-from turnlog_projector.repeats import find_repeats
 from turnlog_projector.sqlfiles import statement
 from turnlog_projector.tracing import note_projected
 from turnlog_projector.work import SessionWork
@@ -44,27 +39,9 @@ MAX_BATCH_EVENTS = 5000
 MAX_BATCH_BYTES = 8 * 1024 * 1024
 """Of events, and of the turns before them that they name. A batch may exceed it by one index entry,
 a piece of a session by one event."""
-_SMALL_ROW_BYTES = 4096
-"""Rows of sessions up to this size are loaded for a batch in any number."""
 _PIECE_EVENTS = 500
-_BEHIND_AT_ONCE = 8
 
 logger = logging.getLogger(__name__)
-
-
-class _Ready(NamedTuple):
-    """The next events of one session, and what they are folded into."""
-
-    key: SessionKey
-    events: list[StoredEvent]
-    decoded: Decoded
-    repeats: dict[int, int]
-    """seq of a repeat -> seq of the first event."""
-    work: SessionWork
-
-    @property
-    def to_fold(self) -> ToFold:
-        return self.work, self.decoded.events
 
 
 class Projection:
@@ -83,12 +60,10 @@ class Projection:
         """A session that is quiet for so long is left cold when it is healed."""
         self._masses = masses
         self._sessions = SessionCache()
-        self._erasures = Erasures(connection)
-        self._behind: list[int] = []
-        """Partitions with more to do than a batch takes; each waits for its turn."""
+        self._prepare = Preparer(connection, self._sessions)
+        self._readings = Readings(log, self._cached_seq)
         self._next: list[int] = []
         """Partitions to read ahead from while a large batch is being written."""
-        self._ahead: Reading | None = None
 
     @property
     def generation(self) -> int:
@@ -100,8 +75,7 @@ class Projection:
         partitions = list(partitions)
         self._sessions.clear()
         self.settled.clear()
-        self._behind = []
-        self._ahead = None
+        self._readings.clear()
         with self.connection.transaction():
             # Offsets first: a flip raises their epochs as it changes `active`. One in between
             # leaves old epochs here, which fail at the first compare-and-set; the other way round,
@@ -109,8 +83,8 @@ class Projection:
             rows = self.connection.execute(statement("load_offsets"), (partitions,))
             self.offsets = {row[0]: Offset(*row[1:]) for row in rows}
             generation = scalar(self.connection, "SELECT generation FROM turnlog.active")
-            self._erasures.reload(partitions)
-        self.models = ReadModels(self.connection, generation)
+            self.models = ReadModels(self.connection, generation)
+            self._prepare.reload(self.models, partitions)
 
     def project(self, partitions: Sequence[int]) -> tuple[int, set[int]]:
         """Project one batch; returns how many events it held, and the partitions with more to do.
@@ -118,17 +92,7 @@ class Projection:
         Raises `AnchorLost` or `StreamBroken` (nothing written) for what an audit or a healing must
         put right first, and `LostPartition` when another worker was quicker.
         """
-        reading = self._ahead
-        self._ahead = None
-        if (
-            reading is None
-            or not reading.anchors.keys() <= set(partitions)
-            or any(self.offsets[p] != anchor for p, anchor in reading.anchors.items())
-        ):
-            reading = self._read({p: self.offsets[p] for p in self._turn(partitions)})
-        taken = reading.anchors.keys()
-        more = reading.more | (set(partitions) - taken)
-        self._behind = [p for p in self._behind if p not in taken] + sorted(reading.more)
+        reading, more = self._readings.take(partitions, self.offsets, self._limits())
         if not reading.ends:
             return 0, more
         try:
@@ -136,14 +100,8 @@ class Projection:
         finally:
             self._sessions.trim()
 
-    def _turn(self, partitions: Sequence[int]) -> list[int]:
-        """Those that a batch takes: of partitions that are far behind a few at a time, so that the
-        events of a session come together."""
-        waiting = [p for p in self._behind if p in partitions]
-        return [p for p in partitions if p not in waiting] + waiting[:_BEHIND_AT_ONCE]
-
-    def _read(self, anchors: dict[int, Offset]) -> Reading:
-        return read(self.log, anchors, Limits(MAX_BATCH_EVENTS, MAX_BATCH_BYTES), self._cached_seq)
+    def _limits(self) -> Limits:
+        return Limits(MAX_BATCH_EVENTS, MAX_BATCH_BYTES)
 
     def _cached_seq(self, key: SessionKey) -> int:
         known = self._sessions.get(key)
@@ -162,7 +120,7 @@ class Projection:
         check_chains(self.connection, {k: (self.archived(k), s) for k, s in sessions.items()})
         told = sum(entry.events for s in reading.sessions.values() for entry in s.entries)
         self._project_in_pieces(sessions, [k for k, s in sessions.items() if self._is_large(k, s)])
-        self._write(sessions, reading.ends, self._turn(sorted(more)))
+        self._write(sessions, reading.ends, self._readings.turn(sorted(more)))
         self.settled -= settled
         return told
 
@@ -174,7 +132,7 @@ class Projection:
     ) -> None:
         """Project sessions in one transaction and move partitions to the index entries given; read
         ahead from other partitions meanwhile."""
-        ready = self._ready(sessions)
+        ready = self._prepare.of_readings(sessions)
         left_out = prefetch(self.models, [each.to_fold for each in ready], size=MAX_BATCH_BYTES)
         self._project_in_pieces(sessions, left_out)
         batch = Batch(self.generation)
@@ -191,7 +149,8 @@ class Projection:
             if not sessions:
                 raise
             self._narrow(sessions)
-            self._write({}, ends, [])
+            if ends:
+                self._write({}, ends, [])
         finally:
             self._next = []
 
@@ -243,8 +202,7 @@ class Projection:
     def take(self, key: SessionKey, tail: Tail) -> int:
         """Project the next events of a session that is loaded by itself, as many of them as fit
         into a piece; returns how many that were."""
-        repeats = find_repeats(self.connection, [(key, tail)]).get(key, {})
-        ready = self._one_ready(key, tail.events, None, repeats)
+        ready = self._prepare.of_tail(key, tail)
         events = ready.decoded.events
         fit = prefetch_some(self.models, ready.work, events, size=MAX_BATCH_BYTES)
         if fit < len(events):
@@ -260,7 +218,7 @@ class Projection:
             self._take(ready._replace(decoded=Decoded([], stopped), work=work))
         return len(ready.events)
 
-    def _take(self, ready: _Ready) -> None:
+    def _take(self, ready: Ready) -> None:
         batch = Batch(self.generation)
         self._add(batch, [ready])
         self._bump_epochs(batch)
@@ -279,20 +237,7 @@ class Projection:
     def load(self, keys: Iterable[SessionKey]) -> None:
         """Make sure that `archived` and the session rows of these keys are at hand; of several,
         large rows are left out."""
-        keys = list(keys)
-        missing: list[SessionKey] = []
-        for key in keys:
-            known = self._sessions.get(key)
-            if known is None or (known.left_out and len(keys) == 1):
-                missing.append(key)
-        if missing:
-            largest = None
-            if len(keys) > 1:
-                largest = max(MAX_BATCH_BYTES // len(missing), _SMALL_ROW_BYTES)
-            found = self.models.known(missing, largest=largest)
-            for key in missing:
-                self._sessions.put(key, found.get(key, UNKNOWN))
-        self._sessions.used(keys)
+        self._sessions.load(self.models, list(keys), size=MAX_BATCH_BYTES)
 
     def archived(self, key: SessionKey) -> Archived:
         """How far a loaded session is archived."""
@@ -302,42 +247,16 @@ class Projection:
         """The row of a session that was loaded by itself."""
         return self._sessions[key].session
 
-    def _ready(self, sessions: dict[SessionKey, SessionReading]) -> list[_Ready]:
-        """The events of each session that are not archived yet, decoded."""
-        tails = [(key, s.tail) for key, s in sessions.items() if s.tail is not None]
-        repeats = find_repeats(self.connection, tails)
-        ready: list[_Ready] = []
-        for key, tail in tails:
-            archived, newest = self.archived(key).seq, sessions[key].newest
-            events, decoded = tail.events, sessions[key].decoded
-            if events and events[0].seq <= archived:
-                events, decoded = [event for event in events if event.seq > archived], None
-            if not events:
-                continue
-            check_tail(key, archived + 1, newest.end, newest, events)
-            ready.append(self._one_ready(key, events, decoded, repeats.get(key, {})))
-        return ready
-
-    def _one_ready(
-        self,
-        key: SessionKey,
-        events: list[StoredEvent],
-        decoded: Decoded | None,
-        repeats: dict[int, int],
-    ) -> _Ready:
-        archived, session, _ = self._sessions[key]
-        work = SessionWork(key, session, self.models if archived.seq else None)
-        if archived.parked_seq is not None:
-            decoded = Decoded([], None)
-        elif decoded is None or repeats:
-            decoded = _decode(key, events, repeats)
-        return _Ready(key, events, decoded, repeats, work)
-
-    def _add(self, batch: Batch, ready: Sequence[_Ready]) -> None:
+    def _add(self, batch: Batch, ready: Sequence[Ready]) -> None:
         """Archive the next events of sessions and fold them; of a parked session nothing is to
         fold."""
-        ready = [self._without_erased(batch, each) for each in ready]
-        for key, events, decoded, repeats, work in ready:
+        left: list[Ready] = []
+        for each in ready:
+            without, erasure = self._prepare.without_erased(each)
+            left.append(without)
+            if erasure is not None:
+                batch.rewrites.append(erasure)
+        for key, events, decoded, repeats, work in left:
             reached = batch.positions.get(key.partition, self.offsets[key.partition].pos)
             for pos, event in enumerate(events, reached + 1):
                 batch.add_event(key, pos, event, repeats.get(event.seq))
@@ -349,30 +268,9 @@ class Projection:
             last = events[-1]
             batch.heads[key] = Archived(last.seq, last.event_id, last.recorded_at, parked_seq)
             batch.works[key] = work
-        for parked in fold_prefetched(each.to_fold for each in ready):
+        for parked in fold_prefetched(each.to_fold for each in left):
             batch.parked[parked.key] = parked
             batch.heads[parked.key] = batch.heads[parked.key]._replace(parked_seq=parked.seq)
-
-    def _without_erased(self, batch: Batch, ready: _Ready) -> _Ready:
-        """The events of a session without what they or earlier ones erase. One that is folded
-        afresh as the batch is written is not folded here."""
-        known = self._sessions[ready.key]
-        erasure = self._erasures.find(
-            ready.key,
-            ready.events,
-            ready.decoded,
-            ready.repeats,
-            archived_seq=known.archived.seq,
-            session_erased=known.session is not None and known.session["erased"],
-        )
-        if erasure is None:
-            return ready
-        events = erasure.pass_over(ready.events)
-        batch.rewrites.append(erasure)
-        decoded = Decoded([], None)
-        if not erasure.refolds and known.archived.parked_seq is None:
-            decoded = _decode(ready.key, events, ready.repeats)
-        return ready._replace(events=events, decoded=decoded)
 
     def commit(self, batch: Batch) -> None:
         """Write the batch and remember what it made. On `LostPartition` forget what is cached."""
@@ -409,19 +307,9 @@ class Projection:
         """Drop what is cached of a session, and what was read ahead."""
         self._sessions.drop(key)
         self._sessions.trim()
-        self._ahead = None
+        self._readings.drop_ahead()
 
     def _read_ahead(self, batch: Batch) -> None:
         """Read on from where the batch will leave the partitions."""
         offsets = {**self.offsets, **{p: new for p, (_, new) in batch.moves.items()}}
-        # Whatever goes wrong here is met again, where it is dealt with, by the next reading.
-        with suppress(AnchorLost, redis.RedisError, OSError):
-            self._ahead = self._read({p: offsets[p] for p in self._next})
-
-
-def _decode(key: SessionKey, events: list[StoredEvent], repeats: dict[int, int]) -> Decoded:
-    decoded = decode_all(key, events)
-    if repeats:
-        for event in decoded.events:
-            event.repeat_of = repeats.get(event.seq)
-    return decoded
+        self._readings.read_ahead({p: offsets[p] for p in self._next}, self._limits())
