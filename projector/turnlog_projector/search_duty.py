@@ -59,8 +59,8 @@ class SearchDuty:
 
     def tell(self, *, busy: bool) -> None:
         """Events were projected, or the worker has come to rest."""
-        if busy == self._busy and self._told:
-            return
+        if not busy and not self._busy:
+            return  # as before
         with self._ready:
             self._busy = busy
             self._told = True
@@ -105,11 +105,10 @@ class SearchDuty:
             if active != generation:
                 generation, unsettled = active, 0
                 continue
-            if unsettled:
-                # What waits in the list of the index makes every search slower.
+            if not self._wait(_LOOK_SECONDS) and unsettled:
+                # Quiet: what waits in the list of the index makes every search slower.
                 connection.execute(statement("settle_search", generation=generation))
                 unsettled = 0
-            self._wait(_LOOK_SECONDS)
 
     def _behind(self, connection: Database, generation: int) -> list[int]:
         owned = sorted(self.owned)
@@ -128,10 +127,10 @@ class SearchDuty:
                 lambda: self._stopping or not self._busy, deadline - time.monotonic()
             )
 
-    def _wait(self, seconds: float) -> None:
-        """Until there is something to do, or the time is over."""
+    def _wait(self, seconds: float) -> bool:
+        """Until there is something to do; False when the time is over before."""
         with self._ready:
-            self._ready.wait_for(lambda: self._stopping or self._told, seconds)
+            return self._ready.wait_for(lambda: self._stopping or self._told, seconds)
 
     def _rest(self, seconds: float) -> None:
         """Whatever there is to do meanwhile, unless it is time to stop."""

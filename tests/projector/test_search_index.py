@@ -210,7 +210,7 @@ def test_a_database_of_before_search_gets_it(rig: Rig) -> None:
     rig.writer.append("s0", turn("t0", "alpha"))
     rig.drain(rig.projection())
     rig.connection.execute("DROP TABLE g1.search; DELETE FROM turnlog.search_offsets")
-    for function in ("search_turns", "search_hits", "search_shown", "search_estimate"):
+    for function in ("search_turns", "search_hits", "search_shown", "search_walk"):
         rig.connection.execute(f"DROP FUNCTION g1.{function}")  # pyright: ignore[reportArgumentType, reportCallIssue]
     initialise(rig.redis_url, rig.postgres_url)
     assert lag(rig, 1) == (1, 0)

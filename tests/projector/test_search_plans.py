@@ -176,8 +176,8 @@ def test_the_role_of_the_api_searches_in_no_other_way(rig: Rig) -> None:
     ) as connection:
         for query in (
             "SELECT words FROM g1.search",
-            "SELECT g1.search_estimate('every')",
-            "SELECT g1.search_hits('default', 'every', '-infinity', 'infinity', '', 0, 9, 9, 9)",
+            "SELECT g1.search_walk('every', 1, 1)",
+            "SELECT g1.search_hits('default', 'x', '-infinity', 'infinity', '', 0, 9, 9, 9, true)",
             "SELECT g1.search_shown('default', 's1', 1, true, '', NULL, NULL)",
             "DELETE FROM turnlog.search_stale",
         ):

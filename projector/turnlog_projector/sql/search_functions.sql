@@ -1,22 +1,33 @@
 -- The one way to search a generation: search_turns, and what it is made of.
 
--- How many rows the planner expects: it knows the words that are in many of them.
-CREATE FUNCTION {g}.search_estimate(wanted tsquery) RETURNS double precision
+-- How many of the newest rows have to be looked at, one after the other, to meet so many that answer a
+-- query; NULL when it is in few rows (not more than `common`). The planner knows the words that are
+-- in many rows.
+CREATE FUNCTION {g}.search_walk(wanted tsquery, most integer, common double precision)
+RETURNS double precision
 LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog AS $$
 DECLARE
     plan json;
+    expected double precision;
 BEGIN
     EXECUTE format(
         'EXPLAIN (FORMAT JSON) SELECT FROM {g}.search WHERE words @@ %L::tsquery', wanted
     ) INTO plan;
-    RETURN plan -> 0 -> 'Plan' ->> 'Plan Rows';
+    expected := plan -> 0 -> 'Plan' ->> 'Plan Rows';
+    IF expected <= common THEN
+        RETURN NULL;
+    END IF;
+    RETURN (
+        SELECT most * c.reltuples / expected FROM pg_class AS c WHERE c.oid = '{g}.search'::regclass
+    );
 END
 $$;
 
 -- The newest rows that answer a query: those behind a place (at, session, seq), at most so many.
 -- The index finds all rows with the words wherever they are, so it costs what there is to find. Of
 -- words that are in very many rows (more than `common`) it is cheaper to look at the newest rows, one
--- after the other; at so many only (`looked_at`), and then the index is asked for the rest.
+-- after the other; at so many only (`looked_at`), and then the index is asked for the rest. In a
+-- narrow search (of one user, …) the planner's guess is taken for less.
 CREATE FUNCTION {g}.search_hits(
     in_tenant text,
     wanted tsquery,
@@ -26,7 +37,8 @@ CREATE FUNCTION {g}.search_hits(
     last_seq bigint,
     most integer,
     common double precision,
-    looked_at integer
+    looked_at integer,
+    narrow boolean
 ) RETURNS TABLE (session_id text, seq bigint, at timestamptz, words tsvector)
 LANGUAGE plpgsql STABLE
 SET search_path = pg_catalog
@@ -39,7 +51,7 @@ AS $$
 DECLARE
     found integer := 0;
 BEGIN
-    IF {g}.search_estimate(wanted) > common THEN
+    IF {g}.search_walk(wanted, most, common) < looked_at / (1 + 3 * narrow::integer) THEN
         RETURN QUERY
             SELECT newest.session_id, newest.seq, newest.at, newest.words
             FROM (
@@ -167,6 +179,8 @@ DECLARE
     most integer := in_limit + 20;
     looked integer;
     answered integer := 0;
+    narrow boolean := reads = 'user' OR in_session IS NOT NULL OR in_user IS NOT NULL
+        OR in_project IS NOT NULL;
 BEGIN
     IF reads = 'tenant' THEN
         scope := turnlog.search_scope('t', kinds, reader_tenant, '');
@@ -200,7 +214,7 @@ BEGIN
                             AS horizon
                     FROM {g}.search_hits(
                         reader_tenant, all_wanted, since, until, '', -1, candidates, common,
-                        looked_at
+                        looked_at, narrow
                     ) AS h
                 ) AS f
                 WHERE last_rank IS NULL
@@ -235,7 +249,7 @@ BEGIN
                 shown.tenant IS NOT NULL AS shown
             FROM {g}.search_hits(
                 reader_tenant, all_wanted, since, last_at, last_session, last_seq, most, common,
-                looked_at
+                looked_at, narrow
             ) AS f
             LEFT JOIN LATERAL {g}.search_shown(
                 reader_tenant, f.session_id, f.seq, reads = 'tenant', reader_user, in_user,
@@ -265,7 +279,7 @@ END
 $$;
 
 REVOKE ALL ON FUNCTION
-    {g}.search_estimate,
+    {g}.search_walk,
     {g}.search_hits,
     {g}.search_shown,
     {g}.search_turns
