@@ -8,6 +8,8 @@ so that projection goes on in between.
 from collections.abc import Iterator
 from contextlib import suppress
 
+from redis.exceptions import ResponseError
+
 from turnlog_producers.head import Head
 from turnlog_projector.batch import Archived, Batch, Offset
 from turnlog_projector.erasing import clean_again, look_again
@@ -107,6 +109,10 @@ def settle(
         park(projection, key, f"quarantined: {error}")
     except StreamBroken as error:
         park(projection, key, f"quarantined: {error.reason}")
+    except ResponseError as error:
+        if "WRONGTYPE" not in str(error):
+            raise
+        park(projection, key, "quarantined: a key of it in Redis holds another kind of data")
     projection.settled.add(key)
 
 
@@ -162,6 +168,8 @@ def _check_behind(projection: Projection, behind: dict[SessionKey, int]) -> int:
 
 def _fault(head: Head, lengths: tuple[int, int], archived: Archived | None) -> str | None:
     length, known = lengths
+    if -1 in lengths:
+        return "a key of it holds another kind of data"
     if length != head.seq - head.base:
         return f"the stream holds {length} events, its head counts {head.seq - head.base}"
     if length != known:

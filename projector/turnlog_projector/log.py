@@ -97,13 +97,13 @@ class LogReader:
             fields.setdefault(key.partition, {})[key.field] = None
         for partition, names in fields.items():
             pipe.execute_command("HMGET", heads_key(partition), *names)
-        replies: list[list[Any]] = pipe.execute()
+        replies: list[Any] = pipe.execute(raise_on_error=False)
         heads: dict[tuple[int, str], Head | None] = {}
         for (partition, names), values in zip(fields.items(), replies[len(wanted) :], strict=True):
-            for name, value in zip(names, values, strict=True):
+            for name, value in zip(names, _checked(values), strict=True):
                 heads[partition, name] = Head.parse(value) if value else None
         return [
-            Tail([_stored(raw) for raw in events], heads[key.partition, key.field])
+            Tail([_stored(raw) for raw in _checked(events)], heads[key.partition, key.field])
             for (key, _, _), events in zip(wanted, replies[: len(wanted)], strict=True)
         ]
 
@@ -115,7 +115,7 @@ class LogReader:
         pipe = self.client.pipeline(transaction=False)
         pipe.eval(script, 1, keys.stream, f"{first}-0", count, size)
         pipe.hget(keys.heads, key.field)
-        events, value = pipe.execute()
+        events, value = (_checked(reply) for reply in pipe.execute(raise_on_error=False))
         return Tail([_stored(raw) for raw in events], Head.parse(value) if value else None)
 
     def newest(self, key: SessionKey, *, upto: int, count: int) -> list[StoredEvent]:
@@ -125,13 +125,13 @@ class LogReader:
 
     def lengths(self, keys: Iterable[SessionKey]) -> list[tuple[int, int]]:
         """How many entries each stream has, and how many event ids are known of it; the append
-        script keeps both the same."""
+        script keeps both the same. -1: somebody has put another kind of data there."""
         pipe = self.client.pipeline(transaction=False)
         for key in keys:
             names = self.keys(key)
             pipe.xlen(names.stream)
             pipe.hlen(names.ids)
-        replies: list[int] = pipe.execute()
+        replies = [_checked(reply, -1) for reply in pipe.execute(raise_on_error=False)]
         return list(zip(replies[::2], replies[1::2], strict=True))
 
     def is_sound(self, key: SessionKey, seq: int, event_id: str, recorded_at: int) -> bool:
@@ -216,6 +216,16 @@ def _index_entry(raw: RawEntry) -> IndexEntry:
         last.decode(),
         int(size),
     )
+
+
+def _checked(reply: Any, otherwise: Any = ()) -> Any:
+    """A reply of a pipeline. Where another kind of data stands under a key of one session, the
+    others must go on; all other errors are raised."""
+    if not isinstance(reply, Exception):
+        return reply
+    if "WRONGTYPE" in str(reply):
+        return otherwise
+    raise reply
 
 
 def _stored(raw: RawEntry) -> StoredEvent:

@@ -96,6 +96,36 @@ def test_nothing_that_the_counter_of_the_index_holds_stops_an_append(
         rig.check()
 
 
+@pytest.mark.parametrize("what", ["stream", "ids"])
+@pytest.mark.parametrize("archived", [True, False])
+def test_another_kind_of_data_stops_its_session_alone(rig: Rig, what: str, archived: bool) -> None:
+    names = [f"n{number}" for number in range(8)]
+    key = getattr(rig.writer.keys("s"), what)
+    for session_id in ("s", *names):
+        rig.writer.append(session_id, turn("t0"))
+    projection = rig.projection()
+    if archived:
+        rig.drain(projection)
+    rig.client.delete(key)
+    rig.client.set(key, "a note")
+    for session_id in names:
+        rig.writer.append(session_id, turn("t1"))
+    rig.drain(projection)
+    rig.audit_all(projection)
+    assert {parked.error for parked in list_parked(rig.connection)} == {
+        "quarantined: a key of it in Redis holds another kind of data"
+    }
+    assert rig.client.get(key) == b"a note"
+    rows = rig.connection.execute("SELECT count(*) FROM g1.turns WHERE session_id LIKE 'n%'")
+    assert rows.fetchone() == (16,)
+    rig.client.delete(key)
+    retry(rig.projection(), "default", "s")
+    rig.audit_all(projection)
+    rig.writer.append("s", turn("t1"))
+    rig.drain(projection)
+    rig.check()
+
+
 def trim_all(rig: Rig, session_id: str) -> None:
     """What trimming leaves of a quiet session."""
     keys = rig.writer.keys(session_id)
