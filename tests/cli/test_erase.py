@@ -1,6 +1,8 @@
 """`turnlog erase` and `turnlog retention`: what is asked for is gone everywhere when they end."""
 
+import json
 from collections.abc import Callable
+from pathlib import Path
 from unittest.mock import patch
 
 import psycopg
@@ -127,6 +129,30 @@ def test_used_wrongly(turnlog: Turnlog, arguments: tuple[str, ...], said: str) -
 def test_what_there_is_not(turnlog: Turnlog) -> None:
     ran = turnlog("erase", "--session", "nobody", "--yes")
     assert (ran.code, ran.err) == (1, "turnlog: there is no session nobody in tenant default\n")
+
+
+def test_an_import_brings_nothing_back(
+    turnlog: Turnlog, project: Callable[[], None], tmp_path: Path
+) -> None:
+    file = tmp_path / "chats.jsonl"
+    messages = [{"role": "user", "content": text} for text in (SECRET, "kept")]
+    with file.open("w") as out:
+        for name in ("whole", "turn"):
+            out.write(json.dumps({"id": name, "user": "u-1", "messages": messages}) + "\n")
+    assert turnlog("import", file).code == 0
+    project()
+    [turn_id] = [
+        event["data"]["turn_id"]
+        for event in turnlog.events("turn")
+        if SECRET in event["data"].get("content", "")
+    ]
+    assert turnlog("erase", "--session", "whole", "--yes").code == 0
+    assert turnlog("erase", "--turn", f"turn/{turn_id}", "--yes").code == 0
+    again = turnlog("import", file, "--json")
+    assert again.code == 1
+    assert "session whole is erased" in again.err + again.out
+    assert (again.json["sessions"], again.json["turns"]) == (0, 0)
+    assert left(turnlog) == []
 
 
 # Retention
