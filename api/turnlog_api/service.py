@@ -28,7 +28,7 @@ class Service:
         self.reader = Reader(settings.postgres_url, size=settings.postgres_pool)
         self.strong = StrongReads(self.reader, self.log)
         self.logs = SessionLogs(self.reader, self.log, self.strong)
-        self.time_travel = TimeTravel(settings.postgres_url, self.reader, self.logs)
+        self.time_travel = TimeTravel(settings.postgres_url, self.reader, self.logs, self.strong)
         self.waits = Waits(self.reader)
         self.writer = Writer(settings, self.log, self.reader, self.waits, self.strong, self.metrics)
         self.metrics.watch_pool(self.reader.pool_stats)

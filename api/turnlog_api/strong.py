@@ -49,6 +49,11 @@ class _Missing(Exception):
         self.params = params
 
 
+class Erases(Exception):
+    """The tail erases a turn. Then the read models will show the fold of a log in which stubs stand
+    for the events of that turn, and the title, for one, may be another."""
+
+
 class _AtHand:
     """The rows of a snapshot that were fetched for the fold so far."""
 
@@ -94,10 +99,15 @@ class StrongReads:
         self._reader = reader
         self._log = log
 
-    async def session(self, scope: Scope, session_id: str) -> SessionAnswer | None:
-        """The session; None when there is none that the caller may read."""
+    async def session(
+        self, scope: Scope, session_id: str, *, exact: bool = False
+    ) -> SessionAnswer | None:
+        """The session; None when there is none that the caller may read. With `exact` `Erases` is
+        raised where the tail alone does not tell what the read models will show."""
 
         async def answer(folded: Folded) -> SessionAnswer:
+            if exact and folded.work.erased_turns:
+                raise Erases
             session = folded.session
             return SessionAnswer(
                 session["seq"], session["event_id"], to_json(session_item(session))
@@ -106,10 +116,19 @@ class StrongReads:
         plain = self._reader.fetch(queries.session(scope, session_id))
         return await self.answer(scope, session_id, plain, answer)
 
-    async def turns(self, scope: Scope, session_id: str, window: Window) -> TurnsPage | None:
-        """A page of turns; None when there is no session that the caller may read."""
+    async def turns(
+        self, scope: Scope, session_id: str, window: Window, *, exact: bool = False
+    ) -> TurnsPage | None:
+        """A page of turns; None when there is no session that the caller may read. `exact` as
+        above."""
+
+        async def answer(folded: Folded) -> TurnsPage:
+            if exact and folded.work.erased_turns:
+                raise Erases
+            return await turns_page(folded, window)
+
         plain = self._reader.turns(scope, session_id, window)
-        return await self.answer(scope, session_id, plain, lambda f: turns_page(f, window))
+        return await self.answer(scope, session_id, plain, answer)
 
     async def answer(
         self,

@@ -13,9 +13,15 @@ from turnlog_api.problems import Problem
 from turnlog_api.queries import OnSession, SessionAnswer, TurnsPage, Window
 from turnlog_api.reading import Reader
 from turnlog_api.sessionlog import SessionLog, SessionLogs, behind_end
+from turnlog_api.strong import Erases, StrongReads
 from turnlog_producers.errors import Unavailable
+from turnlog_schemas.rows import LAST_SEQ
 
 A = TypeVar("A", bound=OnSession)
+
+_STRONG = ReadParams(consistency="strong")
+_END = AsOf(None, LAST_SEQ)
+"""A time that never comes."""
 
 _UNKNOWN = "what the log has recorded since it was last archived is not known"
 
@@ -31,9 +37,10 @@ class Seen(NamedTuple, Generic[A]):
 class TimeTravel:
     """Answers as of a moment, to whoever may read the session as it is now."""
 
-    def __init__(self, url: str, reader: Reader, logs: SessionLogs) -> None:
+    def __init__(self, url: str, reader: Reader, logs: SessionLogs, strong: StrongReads) -> None:
         self._reader = reader
         self._logs = logs
+        self._strong = strong
         self._pasts = Pasts(url, logs)
 
     def close(self) -> None:
@@ -65,6 +72,22 @@ class TimeTravel:
             return await self._pasts.page(past, window)
 
         return await self._see(caller, session_id, params, as_of, now, then)
+
+    async def strong_session(self, caller: Caller, session_id: str) -> SessionAnswer | None:
+        """The session as of the end of the log: a strong read, also of a tail that erases."""
+        try:
+            return await self._strong.session(caller.scope, session_id, exact=True)
+        except Erases:
+            return (await self.session(caller, session_id, _STRONG, _END)).answer
+
+    async def strong_turns(
+        self, caller: Caller, session_id: str, window: Window
+    ) -> TurnsPage | None:
+        """A page of turns as of the end of the log."""
+        try:
+            return await self._strong.turns(caller.scope, session_id, window, exact=True)
+        except Erases:
+            return (await self.turns(caller, session_id, _STRONG, _END, window)).answer
 
     async def _see(
         self,

@@ -1,44 +1,38 @@
 """Strong reads equal the pure fold of the whole log, however far the projection has come."""
 
 import random
+from collections import deque
 from typing import Any
 
 import httpx
 import pytest
 from appending import NewEvent, event, foreign, poison, turn
+from pasttruth import Moment, erased_turns, moments_of
 from served import PARTITIONS, Stage, all_pages, problem
 from truth import read_streams
 
 from turnlog_api import strong
+from turnlog_api.logsteps import Decoder, LogEvent
 from turnlog_producers.head import Head
 from turnlog_producers.keys import Keys
+from turnlog_projector.log import SessionKey, StoredEvent
 from turnlog_projector.parking import retry
-from turnlog_schemas.codec import decode
-from turnlog_schemas.fold import fold
-from turnlog_schemas.rows import MemoryRows, Session, history, session_item
+from turnlog_schemas.ids import partition_of
+from turnlog_schemas.rows import Session, history, session_item
 
 pytestmark = pytest.mark.integration
 STRONG = {"consistency": "strong"}
 
 
-def folded(stage: Stage, session_id: str = "s") -> tuple[Session, MemoryRows]:
-    """What the log in Redis folds to."""
+def folded(stage: Stage, session_id: str = "s") -> Moment:
+    """What the log in Redis folds to, with stubs in the place of what it erases."""
     name = ("default", session_id)
-    session: Session | None = None
-    rows = MemoryRows()
-    for stored in read_streams(stage.client, [name], PARTITIONS)[name]:
-        decoded = decode(
-            stored.raw,
-            tenant="default",
-            session_id=session_id,
-            seq=stored.seq,
-            recorded_at=stored.recorded_at,
-        )
-        changes = fold(session, rows, decoded)
-        session = changes.session
-        rows.apply(changes)
-    assert session is not None
-    return session, rows
+    log = [
+        LogEvent(StoredEvent(*each), None)
+        for each in read_streams(stage.client, [name], PARTITIONS)[name]
+    ]
+    key = SessionKey(partition_of(*name, PARTITIONS), *name)
+    return deque(moments_of(log, Decoder(key, erased=erased_turns(log))), maxlen=1)[0]
 
 
 def some_events(chance: random.Random, count: int) -> list[NewEvent]:

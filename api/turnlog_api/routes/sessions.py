@@ -144,7 +144,7 @@ async def get_session(request: Request) -> Response:
         session_id,
         params,
         lambda: service.reader.fetch(queries.session(scope, session_id)),
-        lambda: service.strong.session(scope, session_id),
+        lambda: service.time_travel.strong_session(caller, session_id),
     )
     return on_session(found.body, seq=found.seq, head=head)
 

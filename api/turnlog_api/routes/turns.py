@@ -74,7 +74,7 @@ async def list_turns(request: Request) -> Response:
         session_id,
         params,
         lambda: service.reader.turns(scope, session_id, window),
-        lambda: service.strong.turns(scope, session_id, window),
+        lambda: service.time_travel.strong_turns(caller, session_id, window),
     )
     body = _page(found, params, cursor, session_id, window)
     return on_session(body, seq=found.seq, head=head)
