@@ -34,6 +34,11 @@ FROM generate_series(1, 50000) AS e;
 INSERT INTO turnlog.trim_marks (partition, at, pos, n)
 SELECT p, now() - make_interval(hours => h), 900 - h, 900 - h
 FROM generate_series(0, %(partitions)s - 1) AS p, generate_series(0, 840) AS h;
+INSERT INTO turnlog.erasures
+    (partition, tenant, session_id, turn_id, seq, events, seqs, redis_done_at, files_done_at, files)
+SELECT s % %(partitions)s, 'default', 's' || s, CASE WHEN s % 3 = 0 THEN 't' ELSE '' END, 4, 1,
+    '{1}', now(), now() - interval '1 day', 'rewritten'
+FROM generate_series(1, %(sessions)s, 2) AS s;
 INSERT INTO g1.sessions
 SELECT 'default', 's' || s, 'u', 'p', 't', 'private', false, false, false, now(), now(), 1,
     %(events)s, repeat('x', 500), 'e', true, false, 0, NULL, 0, NULL, NULL, 1, 0
@@ -193,3 +198,24 @@ def test_visible_before(seeded: Database) -> None:
         "known": ["t1-9", "t1-8"],
     }
     check(plan(seeded, "load_visible_before", params), "turns_pkey")
+
+
+def test_erasures(seeded: Database) -> None:
+    one = {"partition": 1, "tenant": "default", "session_id": "s101"}
+    check(plan(seeded, "erasures_of_session", one), "erasures_pkey")
+    pending = {"partitions": [0, 1, 2, 3], "count": 200}
+    check(plan(seeded, "pending_erasures", pending), "erasures_in_redis")
+    page = {**one, "turn_id": "", "count": 200}
+    check(plan(seeded, "done_erasures_after", page), "erasures_pkey")
+    check(plan(seeded, "erasures_in_files", {"between": 10.0}), "erasures_in_files")
+    keys = [(s % PARTITIONS, "default", f"s{s}", "") for s in range(1, COUNT)]
+    params = [list(column) for column in zip(*keys, strict=True)]
+    used = {"erasures_pkey", "archive_pkey", "positions_pkey"}
+    found = plan(seeded, "erasure_states", params)
+    assert {each["Index Name"] for each in nodes(found) if "Index Name" in each} <= used
+
+
+def test_idle_sessions(seeded: Database) -> None:
+    where = {"partition": 1, "after_tenant": "default", "after_session": "s101", "before": 2}
+    found = plan(seeded, "idle_sessions", {**where, "tenant": None, "count": 50})
+    check(found, "heads_pkey", "erasures_pkey")

@@ -5,7 +5,7 @@ SELECT
     count(*),
     EXISTS (
         SELECT FROM turnlog.erasures
-        WHERE files_done_at > clock_timestamp() - make_interval(secs => %(between)s)
+        WHERE files_done_at > now() - make_interval(secs => %(between)s)
     )
 FROM turnlog.erasures
 WHERE files_done_at IS NULL AND redis_done_at IS NOT NULL
