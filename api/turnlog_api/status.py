@@ -116,9 +116,9 @@ def advice(status: dict[str, Any]) -> list[str]:
         )
     if healings and (lost := healings["events_lost_lately"]):
         lines.append(
-            f"{lost:,} events were lost for good within a week, since Redis forgot them before "
-            "they were archived: have their producers send them again, and see that Redis writes "
-            "every append to its disk (appendfsync always)"
+            f"{lost:,} events were lost for good within a week, neither Redis nor the archive has "
+            "them: have their producers send them again, and see that Redis writes every append to "
+            "its disk (appendfsync always)"
         )
     quarantined = totals["quarantined"] or 0
     if quarantined:

@@ -124,7 +124,8 @@ def _check_trimmed(projection: Projection, key: SessionKey) -> None:
     if head is not None and head.base > archived and not head.erased:
         raise Quarantined(
             f"events {archived + 1} to {head.base} have left Redis and are not in this archive: "
-            "restore a newer backup of Postgres, or what `turnlog archive dump` has kept"
+            "restore a newer backup of Postgres, or what `turnlog archive dump` has kept; if there "
+            "is none, go on without them: `turnlog repair --accept-loss SESSION`"
         )
 
 

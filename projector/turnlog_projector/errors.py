@@ -7,6 +7,7 @@ TurnlogError
 ├── UnsafeServer       change the configuration of the server, or upgrade it
 ├── ServerUnavailable  a server does not answer: the caller may try again
 ├── MassParking        put a mended release in place, or raise a setting, and start again
+├── NothingLost        look at the session again: there is no loss to accept
 └── Quarantined        a session's history forked where it must not: an operator must look
 """
 
@@ -32,6 +33,10 @@ class UnsafeServer(TurnlogError):
 class MassParking(TurnlogError):
     """So many sessions cannot be folded that a release must be at fault. None of them was parked
     by this; nothing is lost."""
+
+
+class NothingLost(TurnlogError):
+    """No event of the session is missing that has left Redis."""
 
 
 class Quarantined(TurnlogError):

@@ -31,9 +31,9 @@ def record_stream(
     )
     if lost:
         logger.error(
-            "%d events of session %s are lost for good: Redis forgot them before they were "
-            "archived. Have their producers send them again, and see that Redis writes every "
-            "append to its disk (appendfsync always)",
+            "%d events of session %s are lost for good: neither Redis nor the archive has them. "
+            "Have their producers send them again, and see that Redis writes every append to its "
+            "disk (appendfsync always)",
             lost,
             key.field,
         )

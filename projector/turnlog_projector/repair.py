@@ -1,9 +1,11 @@
-"""`turnlog repair --adopt`: go on deliberately with a Redis that is not the one Postgres knows."""
+"""`turnlog repair`: go on deliberately with a Redis that is not the one Postgres knows, or without
+events that are lost."""
 
 from redis import RedisError
 
 from turnlog_producers.keys import META
 from turnlog_producers.meta import LogMeta, read_meta
+from turnlog_projector.accepting import accept_loss
 from turnlog_projector.database import (
     check_redis,
     check_schema,
@@ -12,6 +14,9 @@ from turnlog_projector.database import (
     one_line,
 )
 from turnlog_projector.errors import NotReady, ServerUnavailable, WrongLog
+from turnlog_projector.init import check_same_log
+from turnlog_projector.log import LogReader
+from turnlog_projector.projection import Projection
 
 
 def adopt(redis_url: str, postgres_url: str) -> str:
@@ -46,3 +51,20 @@ def adopt(redis_url: str, postgres_url: str) -> str:
             )
         connection.execute("UPDATE turnlog.log SET log_id = %s", (found.log_id,))
         return f"the database belongs to log {found.log_id} of this Redis now"
+
+
+def go_on_without(redis_url: str, postgres_url: str, tenant: str, session_id: str) -> int:
+    """Accept that events of a session are lost; returns how many. Raises `NothingLost`, and
+    `WrongLog` when the two servers do not belong together."""
+    client = connect_redis(redis_url)
+    with connect_postgres(postgres_url, application_name="turnlog repair") as connection:
+        check_schema(connection)
+        row = connection.execute("SELECT log_id, partitions FROM turnlog.log").fetchone()
+        if row is None:
+            raise NotReady("the database belongs to no log yet: run `turnlog init`")
+        try:
+            meta = check_same_log(read_meta(client), LogMeta(row[0], row[1]))
+            projection = Projection(LogReader(client, meta.partitions), connection)
+            return accept_loss(projection, tenant, session_id)
+        except RedisError as error:
+            raise ServerUnavailable(f"Redis does not answer: {one_line(error)}") from None

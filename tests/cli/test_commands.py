@@ -165,6 +165,10 @@ def test_parked_sessions_are_listed_and_skipped(filled: Turnlog) -> None:
 
 def test_repair_adopts_only_when_told(turnlog: Turnlog) -> None:
     assert turnlog("repair").code == 2
+    assert turnlog("repair", "--adopt", "--accept-loss", "s").code == 2
+    nothing = turnlog("repair", "--accept-loss", "s")
+    assert nothing.code == 1
+    assert "lacks no event that has left Redis" in nothing.err
     ran = turnlog("repair", "--adopt")
     assert ran.code == 0, ran.err
     assert "nothing to do" in ran.out

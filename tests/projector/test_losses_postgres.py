@@ -13,7 +13,9 @@ from servers import SharedServers, wait_until
 from trimming import mark_now, trim
 from watching import advice, healed, status
 
+from turnlog_projector.errors import NothingLost
 from turnlog_projector.parking import list_parked
+from turnlog_projector.repair import go_on_without
 
 pytestmark = pytest.mark.integration
 
@@ -121,3 +123,22 @@ def test_what_redis_has_trimmed_since_is_told(
     )
     assert "5 quarantined" in advice(older)
     assert "turnlog archive dump" in caplog.text
+    # There is no newer backup: an operator goes on without them.
+    with pytest.raises(NothingLost):
+        go_on_without(older.redis_url, older.postgres_url, "default", "new")
+    lost = {"s0": 2, "s1": 2, "s2": 2, "s3": 2, "young": 1}
+    with older.worker(audit_seconds=0.3) as worker:
+        for session_id, count in lost.items():
+            found = go_on_without(older.redis_url, older.postgres_url, "default", session_id)
+            assert found == count
+        for session_id in lost:
+            older.writer.append(session_id, turn("later"))
+        older.wait_projected()
+        worker.stop()
+    assert list_parked(older.connection) == []
+    assert healed(older)["events_lost"] == 9
+    assert "9 events were lost for good" in advice(older)
+    row = older.connection.execute(
+        "SELECT array_agg(turn_id ORDER BY seq) FROM g1.turns WHERE session_id = 's1'"
+    ).fetchone()
+    assert row == (["t0", "t1", "t3", "t4", "later"],)
