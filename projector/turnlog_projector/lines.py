@@ -52,7 +52,6 @@ _TIMES = {
 _NEEDS_ESCAPE = {8: "\\b", 9: "\\t", 10: "\\n", 11: "\\v", 12: "\\f", 13: "\\r", 92: "\\\\"}
 _BODY = {table: columns.index("body") for table, (columns, _) in TABLES.items()}
 """JSON: nothing in it has to be escaped but the backslash."""
-_UNUSUAL = re.compile(r"[\x08-\x0d\\]")
 _SPECIAL = re.compile(rb"[\x08\x0a-\x0d\\]")
 _SPECIAL_OR_TAB = re.compile(rb"[\x08-\x0d\\]")
 _ESCAPED = {value: chr(code) for code, value in _NEEDS_ESCAPE.items()}
@@ -74,9 +73,8 @@ def session_lines(session: Session | None, rows: MemoryRows) -> Lines:
         ("annotations", rows.annotations),
     ):
         make = ROW_OF[table]
-        lines[table] = b"".join(
-            [_line(table, make(tenant, session_id, values[key])) for key in sorted(values)]  # pyright: ignore[reportArgumentType]
-        )
+        rows_of = [make(tenant, session_id, values[key]) for key in sorted(values)]  # pyright: ignore[reportArgumentType]
+        lines[table] = b"".join([_line(table, row) for row in rows_of]) if rows_of else b""
     return lines
 
 
@@ -121,10 +119,7 @@ def fields(line: bytes) -> list[str | None]:
 
 def _line(table: str, row: Row) -> bytes:
     times, body = _TIMES[table], _BODY[table]
-    columns = [
-        value if type(value) is str and not _UNUSUAL.search(value) else _column(value)
-        for value in row[:body]
-    ]
+    columns = [_column(value) for value in row[:body]]
     for place in times:
         columns[place] = _time(row[place])
     columns.append(row[body].replace("\\", "\\\\"))
@@ -147,7 +142,9 @@ def _column(value: Any) -> str:
 
 
 def _text(value: str) -> str:
-    return value.translate(_NEEDS_ESCAPE) if _UNUSUAL.search(value) else value
+    if value.isprintable() and "\\" not in value:
+        return value
+    return value.translate(_NEEDS_ESCAPE)
 
 
 def _time(value: str) -> str:
