@@ -8,6 +8,8 @@ from appending import event, turn
 from searched import index_all
 from served import Stage, all_pages, problem
 
+from turnlog_api.searchdocs import EXAMPLE, HEADERS, SearchPage
+
 pytestmark = pytest.mark.integration
 
 
@@ -63,6 +65,20 @@ async def test_an_item_tells_where_and_why(stage: Stage, api: httpx.AsyncClient)
     assert body == {"next_cursor": None, "has_more": False, "complete": True, "lag": lag}
     assert answer.headers["turnlog-search-behind"] == "0"
     assert answer.headers["turnlog-search-lag"] == "0.000"
+
+
+async def test_answers_are_as_documented(stage: Stage, api: httpx.AsyncClient) -> None:
+    append(stage, "s1", "apple", "apple", title="Apples")
+    bring_up(stage)
+    for limit in (1, 10):
+        answer = await api.get("/v1/search", params={"q": "apple", "limit": limit})
+        page = SearchPage.model_validate_json(answer.content, strict=True)
+        assert len(page.items) == min(limit, 3)
+    SearchPage.model_validate(EXAMPLE, strict=True)
+    document = (await api.get("/openapi.json")).json()
+    good = document["paths"]["/v1/search"]["get"]["responses"]["200"]
+    assert good["content"]["application/json"]["example"] == EXAMPLE
+    assert good["headers"].keys() == HEADERS.keys()
 
 
 async def test_the_syntax_is_that_of_web_searches(stage: Stage, api: httpx.AsyncClient) -> None:
