@@ -13,7 +13,7 @@ from turnlog_projector.erasing_files import NO_FILES, REWRITTEN
 from turnlog_projector.erasing_log import Request, State, states_of
 
 BEYOND = (
-    "beyond reach: backups of either server; Postgres' dead rows and WAL until they are vacuumed"
+    "backups of either server; Postgres' dead rows and WAL until they are vacuumed"
     " and recycled; files of replicas; whatever has followed the log elsewhere"
 )
 _LOOK_SECONDS = 0.3
@@ -93,5 +93,5 @@ def explain(done: Done) -> list[str]:
         lines.append(f"{done.waiting:,} are not done yet; projectors, and replays, go on with them")
     if done.no_projector:
         lines.append("no projector is running: start one, `turnlog projector`; the log has it all")
-    lines.append(BEYOND)
+    lines.append(f"beyond reach: {BEYOND}")
     return lines
