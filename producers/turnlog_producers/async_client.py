@@ -78,10 +78,13 @@ class AsyncTurnLog:
         if self._meta is None:
             value = await self._ask("GET", META)
             if value is None:
-                check_new(await self._ask("EXISTS", *FIRST_HEADS))
-                wanted = new_meta(self.settings.partitions)
-                await self._ask("SET", META, wanted.format(), "NX")
-                value = await self._ask("GET", META)
+                with_sessions = await self._ask("EXISTS", *FIRST_HEADS)
+                value = await self._ask("GET", META)  # another may have come first
+                if value is None:
+                    check_new(with_sessions)
+                    wanted = new_meta(self.settings.partitions)
+                    await self._ask("SET", META, wanted.format(), "NX")
+                    value = await self._ask("GET", META)
             self._meta = check_partitions(LogMeta.parse(value), self.settings.partitions)
         return self._meta
 

@@ -73,8 +73,11 @@ def ensure_meta(client: Redis, *, partitions: int | None = None) -> LogMeta:
     """The log that this Redis holds; a new one when it holds none."""
     found = read_meta(client)
     if found is None:
-        check_new(client.exists(*FIRST_HEADS))
-        client.set(META, new_meta(partitions).format(), nx=True)
-        found = read_meta(client)
-        assert found is not None
+        with_sessions = client.exists(*FIRST_HEADS)
+        found = read_meta(client)  # another may have come first, and appended already
+        if found is None:
+            check_new(with_sessions)
+            client.set(META, new_meta(partitions).format(), nx=True)
+            found = read_meta(client)
+            assert found is not None
     return check_partitions(found, partitions)

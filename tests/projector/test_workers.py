@@ -149,7 +149,7 @@ def test_an_empty_redis_stops_the_worker_until_adopted(rig: Rig) -> None:
     with pytest.raises(WrongLog, match="turnlog repair --adopt"):
         run_briefly(rig)
     assert rig.client.dbsize() == 0
-    assert "empty" in adopt(rig.redis_url, rig.postgres_url)
+    assert "held no log" in adopt(rig.redis_url, rig.postgres_url)
     with rig.worker(audit_seconds=1.0):
         rig.wait_projected()
         fill(rig)
