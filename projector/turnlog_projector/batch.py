@@ -47,6 +47,8 @@ class Parked(NamedTuple):
     seq: int
     event_id: str
     error: str
+    refused: bool = False
+    """Whether it folds, but Postgres does not take its rows."""
 
 
 Place = tuple[SessionKey, int, StoredEvent, int | None]

@@ -16,6 +16,7 @@ from turnlog_projector.folding import decode_stored, fold_all
 from turnlog_projector.lines import TABLES, Lines, session_lines
 from turnlog_projector.log import SessionKey, StoredEvent
 from turnlog_projector.readmodels import ReadModels
+from turnlog_projector.refusals import refusal
 from turnlog_projector.sqlfiles import statement
 from turnlog_projector.work import SessionWork
 from turnlog_schemas.codec import RecordedEvent
@@ -44,7 +45,7 @@ class Copied(NamedTuple):
     """Of the sessions copied."""
     parked: dict[SessionKey, Parked]
     large: list[SessionKey]
-    """Sessions that were left out because of their size in bytes."""
+    """Sessions left out: too many bytes for memory, or Postgres refused a row of their chunk."""
 
 
 def copy_partition(
@@ -118,6 +119,7 @@ class _Copier:
 
     def _begin(self) -> None:
         self._lines: dict[str, list[bytes]] = {table: [] for table in TABLES}
+        self._keys: list[SessionKey] = []
         self._size = self._sessions = self._events = self._digest = 0
 
     def add(self, work: SessionWork, decoded: DecodedRows) -> bool:
@@ -127,17 +129,26 @@ class _Copier:
             if some:
                 self._lines[table].append(some)
         self._digest = added(self._digest, session_digest(lines))
+        self._keys.append(work.key)
         self._sessions += 1
         self._events += decoded.rows
         self._size += decoded.size
         return self._size >= _FLUSH_BYTES
 
     def flush(self) -> Copied:
-        with self._connection.cursor() as cursor:
-            for table, lines in self._lines.items():
-                if lines:
-                    query = statement(f"copy_{table}", generation=self._generation)
-                    copy_lines(cursor, query, lines)
+        try:
+            with self._connection.transaction(), self._connection.cursor() as cursor:
+                for table, lines in self._lines.items():
+                    if lines:
+                        query = statement(f"copy_{table}", generation=self._generation)
+                        copy_lines(cursor, query, lines)
+        except Exception as error:
+            if refusal(error) is None:
+                raise
+            # One of them has a row that Postgres will never take: folded one by one, it parks.
+            self.large += self._keys
+            self.parked = {key: p for key, p in self.parked.items() if key not in self._keys}
+            self._begin()
         done = Copied(self._sessions, self._events, self._digest, self.parked, self.large)
         self.parked, self.large = {}, []
         self._begin()

@@ -7,11 +7,12 @@ from typing import Any, NamedTuple
 from turnlog_projector.batch import Parked, write_rows
 from turnlog_projector.copying import NO_SKIPS, decode_rows
 from turnlog_projector.database import Database
-from turnlog_projector.folding import fold_all
+from turnlog_projector.folding import fold_prefetched, prefetch
 from turnlog_projector.generations import Generation, lock_positions, move_positions
 from turnlog_projector.log import SessionKey
 from turnlog_projector.readmodels import ReadModels
 from turnlog_projector.refold import refold_session
+from turnlog_projector.refusals import refusal
 from turnlog_projector.sqlfiles import statement
 from turnlog_projector.work import SessionWork
 from turnlog_schemas.codec import RecordedEvent
@@ -19,6 +20,8 @@ from turnlog_schemas.erasure import Stored, erasing_event
 
 CHUNK_EVENTS = 2000
 CHUNK_BYTES = 8 * 1024 * 1024
+_SMALL_ROW_BYTES = 4096
+"""Rows of sessions up to this size are loaded for a chunk in any number."""
 
 Skips = dict[SessionKey, frozenset[int]]
 
@@ -155,7 +158,8 @@ class Follower:
     def _fold_rows(self, sessions: dict[SessionKey, list[Any]], reached: dict[int, int]) -> None:
         """Fold archived events against the tables of the generation, and write what they change."""
         models = ReadModels(self.connection, self.number)
-        found = models.heads(sessions)
+        largest = max(CHUNK_BYTES // max(len(sessions), 1), _SMALL_ROW_BYTES)
+        found = models.known(sessions, largest=largest)
         skips = self.skipped()
         works: list[tuple[SessionWork, list[RecordedEvent]]] = []
         afresh: list[SessionKey] = []
@@ -165,7 +169,10 @@ class Follower:
                 continue
             if key in self.parked or not (rows := [row for row in rows if self._holds(row)]):
                 continue
-            session = found[key][1]
+            session = found[key].session
+            if found[key].left_out:
+                afresh.append(key)  # by itself, for its row is large
+                continue
             if rows[0][2] != (session["seq"] if session is not None else 0) + 1:
                 # It had stopped before: parked when the generation was live, or never complete.
                 afresh.append(key)
@@ -179,9 +186,17 @@ class Follower:
             if decoded.stopped is not None:
                 self.parked[key] = decoded.stopped
             works.append((work, decoded.events))
-        self.parked |= {parked.key: parked for parked in fold_all(models, works)}
-        with self.connection.cursor() as cursor:
-            write_rows(cursor, self.number, [work for work, _ in works], large=True)
+        large = prefetch(models, works, size=CHUNK_BYTES)
+        afresh += large
+        works = [(work, events) for work, events in works if work.key not in large]
+        self.parked |= {parked.key: parked for parked in fold_prefetched(works)}
+        try:
+            with self.connection.transaction(), self.connection.cursor() as cursor:
+                write_rows(cursor, self.number, [work for work, _ in works], large=True)
+        except Exception as error:
+            if refusal(error) is None:
+                raise
+            afresh += [work.key for work, _ in works]  # one by one, which parks the one refused
         for key in afresh:
             self._refold(key, reached[key.partition])
 

@@ -154,5 +154,6 @@ def _verification(follower: Follower) -> tuple[Verification, _Findings]:
         follower.tell(Progress("verify", progress.events, max(follower.total, progress.events)))
 
     partitions = count_partitions(follower.connection)
-    job = Job(follower.url, None, partitions, follower.number)
+    refused = {key: parked.seq for key, parked in follower.parked.items() if parked.refused}
+    job = Job(follower.url, None, partitions, follower.number, refused)
     return Verification(job, tell, findings.add), findings

@@ -5,10 +5,12 @@ import logging
 import multiprocessing
 import os
 import time
+from contextlib import suppress
 from multiprocessing.process import BaseProcess
 
 from turnlog_projector.database import Database, scalar
 from turnlog_projector.rebuild_jobs import run_rebuild
+from turnlog_projector.replaying import ReplayUnderWay, replay_connection
 from turnlog_projector.settings import Settings
 from turnlog_projector.sqlfiles import statement
 
@@ -85,4 +87,11 @@ class RebuildDuty:
         rows = self._connection.execute(statement("rebuilds_deserted"), {"attempts": _ATTEMPTS})
         for rebuild, state in rows.fetchall():
             logger.warning("rebuild %d was left by the process that ran it: %s", rebuild, state)
+            if state != "waiting":
+                self._clean_up()
         self._connection.execute(statement("rebuilds_cancelled"))
+
+    def _clean_up(self) -> None:
+        """Nobody comes after it that would."""
+        with suppress(ReplayUnderWay), replay_connection(self._settings.postgres_url):
+            pass

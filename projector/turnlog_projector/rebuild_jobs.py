@@ -77,24 +77,24 @@ def run_rebuild(settings: Settings, rebuild: int, parent: int) -> None:
         try:
             made = _perform(settings, OPTIONS.validate_json(row[0]), job.tell)
         except ReplayUnderWay as error:
-            _end(connection, rebuild, "waiting", phase=str(error))
+            job.end(connection, "waiting", phase=str(error))
         except KeyboardInterrupt:
             now = active_generation(connection)
             if now != live:  # it came too late
-                _end(connection, rebuild, "done", phase="done", made=_Made(now, live, None))
+                job.end(connection, "done", phase="done", made=_Made(now, live, None))
             else:
                 state = "cancelled" if job.cancelled else "waiting"
-                _end(connection, rebuild, state, phase="broken off")
+                job.end(connection, state, phase="broken off")
         except TurnlogError as error:
-            _end(connection, rebuild, "failed", error=str(error))
+            job.end(connection, "failed", error=str(error))
         except (psycopg.Error, OSError) as error:
-            _end(connection, rebuild, "failed", error=one_line(error))
+            job.end(connection, "failed", error=one_line(error))
         except Exception as error:  # its text may hold what people wrote
             place = traceback.extract_tb(error.__traceback__)[-1]
-            _end(connection, rebuild, "failed", error=f"{type(error).__name__} in {place.name}")
+            job.end(connection, "failed", error=f"{type(error).__name__} in {place.name}")
             raise
         else:
-            _end(connection, rebuild, "done", phase="done", made=made)
+            job.end(connection, "done", phase="done", made=made)
 
 
 class _Job:
@@ -110,6 +110,22 @@ class _Job:
     def tell(self, progress: Progress) -> None:
         """Note how far it is; it is written down now and then."""
         self._progress = progress
+
+    def end(
+        self,
+        connection: Database,
+        state: str,
+        *,
+        phase: str | None = None,
+        made: _Made | None = None,
+        error: str | None = None,
+    ) -> None:
+        """Write down what became of it."""
+        logger.info("rebuild %d: %s%s", self._rebuild, state, f", {error}" if error else "")
+        ended: dict[str, Any] = {**self._progress._asdict(), "rebuild": self._rebuild}
+        ended |= {"state": state, "phase": phase or self._progress.phase, "error": error}
+        ended |= made._asdict() if made else {"generation": None, "former": None, "digest": None}
+        connection.execute(statement("end_rebuild"), ended)
 
     def watch(self) -> None:
         """Write down the progress; break the rebuild off by a signal when it is cancelled or its
@@ -157,18 +173,3 @@ def _perform(settings: Settings, options: RebuildOptions, tell: Tell) -> _Made:
 
 def _unheard(_: Difference) -> None:
     """Whoever asks by way of the API hears how many there were, at most."""
-
-
-def _end(
-    connection: Database,
-    rebuild: int,
-    state: str,
-    *,
-    phase: str | None = None,
-    made: _Made | None = None,
-    error: str | None = None,
-) -> None:
-    logger.info("rebuild %d: %s%s", rebuild, state, f", {error}" if error else "")
-    ended: dict[str, Any] = {"rebuild": rebuild, "state": state, "phase": phase, "error": error}
-    ended |= made._asdict() if made else {"generation": None, "former": None, "digest": None}
-    connection.execute(statement("end_rebuild"), ended)

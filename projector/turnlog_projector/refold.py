@@ -129,7 +129,7 @@ def _fold_rows(
             some = rows[: len(events) // 2]
             return _fold_rows(connection, generation, key, session, some, skipped)
         seq, event_id = rows[0][:2]
-        return session, Parked(key, seq, event_id, str(refused))
+        return session, Parked(key, seq, event_id, str(refused), refused=True)
     return work.session, stopped
 
 

@@ -16,7 +16,12 @@ from turnlog_projector.crew import crew_size, share
 from turnlog_projector.database import Database, check_schema, connect_postgres, scalar
 from turnlog_projector.digest import added, written
 from turnlog_projector.errors import NotReady
-from turnlog_projector.generations import find_generation
+from turnlog_projector.generations import (
+    Generation,
+    NoSuchGeneration,
+    find_generation,
+    positions_of,
+)
 from turnlog_projector.log import SessionKey
 from turnlog_projector.sqlfiles import statement
 from turnlog_projector.verify_differences import Difference
@@ -76,7 +81,7 @@ def verify(
     began = time.monotonic()
     with connect_postgres(postgres_url, application_name="turnlog verify") as connection:
         check_schema(connection)
-        found = find_generation(connection, generation)
+        found = _settled_generation(connection, generation)
         job = Job(postgres_url, redis_url, count_partitions(connection), found.generation)
         verification = Verification(job, tell, report)
         if session is not None:
@@ -174,3 +179,15 @@ def count_partitions(connection: Database) -> int:
 def sample_sessions(connection: Database, count: int) -> list[SessionKey]:
     """That many sessions by chance."""
     return [SessionKey(*row) for row in connection.execute(statement("sample_sessions"), (count,))]
+
+
+def _settled_generation(connection: Database, wanted: int | str | None) -> Generation:
+    """One of which it is known how far it is."""
+    found = find_generation(connection, wanted)
+    if found.state == "building":
+        raise NoSuchGeneration(f"generation {found.generation} is only being built")
+    if found.state != "live" and not positions_of(connection, found.generation):
+        raise NoSuchGeneration(
+            f"generation {found.generation} was left before Turnlog noted where: drop it"
+        )
+    return found

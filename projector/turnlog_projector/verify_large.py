@@ -72,7 +72,7 @@ class _Archive:
         self._limits = limits
         self._key = key
         self._ended = not limits.generation.has(key.tenant, key.session_id)
-        self._parked_seq = head.parked_seq if limits.live and head is not None else None
+        self._parked_seq = limits.waits_at(key, head)
 
     def take(self, chunk: list[ArchiveRow], log: LogReader | None) -> None:
         for row in chunk:

@@ -1,6 +1,6 @@
 """What a verification reads of Postgres: snapshots of heads, archive and a generation."""
 
-from collections.abc import Generator, Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 from itertools import chain
@@ -45,16 +45,29 @@ class ArchiveRow(NamedTuple):
     hash: bytes
 
 
+Refused = Mapping[SessionKey, int]
+"""At which seq sessions wait, for Postgres refuses their rows."""
+NONE_REFUSED: Refused = {}
+
+
 class Limits(NamedTuple):
     """Up to where a generation holds the log."""
 
     generation: Generation
     positions: dict[int, int] | None
     """None for the live one: it holds all that is archived, but for what is parked."""
+    refused: Refused = NONE_REFUSED
+    """Where one that is being built waits; where the live one does is in heads."""
 
     @property
     def live(self) -> bool:
         return self.positions is None
+
+    def waits_at(self, key: SessionKey, head: HeadRow | None) -> int | None:
+        """The event before which a session is parked: the generation holds what comes before."""
+        if self.live:
+            return head.parked_seq if head is not None else None
+        return self.refused.get(key)
 
     def holds(self, key: SessionKey, row: ArchiveRow) -> bool:
         """Whether it holds this event of a session that it has."""

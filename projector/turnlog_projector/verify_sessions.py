@@ -124,6 +124,7 @@ class _Folding:
         self._key = key
         self._head = head
         self._voids = voids
+        self._parked_seq = limits.waits_at(key, head)
         self._archived: list[StoredEvent] = []
         self._events: list[RecordedEvent] = []
         self._check = ArchiveCheck(key)
@@ -144,8 +145,7 @@ class _Folding:
         return room
 
     def _decode(self, row: ArchiveRow) -> None:
-        parked_seq = self._parked_seq()
-        if not self._limits.holds(self._key, row) or row.event.seq == parked_seq:
+        if not self._limits.holds(self._key, row) or row.event.seq == self._parked_seq:
             self._ended = True
             return
         try:
@@ -153,10 +153,6 @@ class _Folding:
         except InvalidEvent:
             self._stopped = row.event.seq
             self._ended = True
-
-    def _parked_seq(self) -> int | None:
-        """Where the live generation waits: it holds the session up to there, and no other does."""
-        return self._head.parked_seq if self._limits.live and self._head is not None else None
 
     def folded(self, connection: Database, partitions: int) -> _Folded:
         work = SessionWork(self._key, None, None)

@@ -12,8 +12,10 @@ from turnlog_projector.digest import added, session_digest
 from turnlog_projector.log import LogReader, SessionKey
 from turnlog_projector.verify_large import check_large
 from turnlog_projector.verify_reading import (
+    NONE_REFUSED,
     HeadRow,
     Page,
+    Refused,
     found_lines,
     heads_of,
     next_heads,
@@ -39,6 +41,8 @@ class Job(NamedTuple):
     """None: the streams are left alone."""
     partitions: int
     generation: int
+    refused: Refused = NONE_REFUSED
+    """Where a generation that is being built waits."""
 
 
 def verify_partition(kept: Kept, job: Job, partition: int) -> Iterator[Checked]:
@@ -125,7 +129,8 @@ class _Checker:
             keys = [key for key in keys if key[1:] > step.reached]
 
     def _step(self, plan: Callable[[], _Plan]) -> _Step:
-        with snapshot(self._connection, self._job.generation) as limits:
+        with snapshot(self._connection, self._job.generation) as found:
+            limits = found._replace(refused=self._job.refused)
             page, heads, large = plan()
             given = self._connection, self._log, limits
             if large is None:

@@ -212,6 +212,7 @@ async def test_one_whose_process_died_is_begun_again_but_not_for_ever(
         assert [each for _, each in generations(filled)] == ["kept", "live"]
     else:
         assert "died 1 times" in item["error"]
+        assert generations(filled) == [(1, "live")]
 
 
 async def test_one_that_a_projector_leaves_is_begun_again(

@@ -219,3 +219,38 @@ def test_idle_sessions(seeded: Database) -> None:
     where = {"partition": 1, "after_tenant": "default", "after_session": "s101", "before": 2}
     found = plan(seeded, "idle_sessions", {**where, "tenant": None, "count": 50})
     check(found, "heads_pkey", "erasures_pkey")
+
+
+KEYS = {"tenants": ["default"] * 20, "sessions": [f"s{number}" for number in range(1, 21)]}
+BEHIND = {"tenant": "default", "session_id": "s5"}
+
+
+@pytest.mark.parametrize(
+    ("name", "params", "index"),
+    [
+        ("verify_heads", {"partition": 1, **BEHIND, "count": 20}, "heads_pkey"),
+        ("verify_heads_of", {"partition": 1, **KEYS}, "heads_pkey"),
+        ("verify_archive_of", {"partition": 1, **KEYS}, "archive_pkey"),
+        (
+            "verify_archive",
+            {"partition": 1, **BEHIND, "last_tenant": "default", "last_session": "s50"},
+            "archive_pkey",
+        ),
+        (
+            "seq_until",
+            {"partition": 1, **BEHIND, "until": 10**13},
+            "archive_pkey",
+        ),
+    ],
+)
+def test_what_verification_reads_of_the_log(
+    seeded: Database, name: str, params: dict[str, Any], index: str
+) -> None:
+    check(plan(seeded, name, params), index)
+
+
+@pytest.mark.parametrize("table", ["sessions", "turns"])
+def test_what_verification_reads_of_a_generation(seeded: Database, table: str) -> None:
+    found = plan(seeded, f"lines_of_{table}", list(KEYS.values()))
+    scans = [each for each in nodes(found) if each.get("Relation Name") == table]
+    assert {each["Node Type"] for each in scans} <= {"Index Scan", "Bitmap Heap Scan"}, found

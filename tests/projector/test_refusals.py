@@ -2,15 +2,23 @@
 
 import random
 from collections.abc import Callable
+from functools import partial
+from typing import LiteralString
 
 import psycopg
 import pytest
 from appending import NewEvent, event, turn
+from psycopg import sql
 from rig import Rig, patched
 from servers import wait_until
 
 from turnlog_projector import batch as batch_module
+from turnlog_projector import replaying
+from turnlog_projector.database import Database
+from turnlog_projector.following import Progress
+from turnlog_projector.init import create_generation
 from turnlog_projector.parking import ParkedSession, list_parked, retry
+from turnlog_projector.replay import replay
 
 pytestmark = pytest.mark.integration
 
@@ -64,6 +72,38 @@ def test_a_retry_that_is_refused_again_changes_nothing(rig: Rig) -> None:
     ]
     assert retry(rig.projection(), "default", "s", skip=True) == 2
     rig.check()
+
+
+@pytest.mark.parametrize("late", [False, True], ids=["copied", "caught up"])
+def test_a_replay_parks_what_the_live_projection_has_parked(rig: Rig, late: bool) -> None:
+    forbidden = "ALTER TABLE {}.turns ADD CONSTRAINT wrong CHECK (body NOT LIKE '%abc%')"
+    rig.connection.execute(sql.SQL(forbidden).format(sql.Identifier("g1")))
+
+    def append() -> None:
+        for number in range(20):
+            rig.writer.append(f"s{number}", turn("t0"), turn("t1", "abc" if number == 7 else "Hi"))
+        rig.drain(rig.projection())
+
+    def tell(progress: Progress) -> None:
+        if late and progress.phase == "indexes" and not archived(rig):
+            append()
+
+    if not late:
+        append()
+    with patched(replaying, "create_generation", partial(narrow_generation, forbidden)):
+        replay(rig.postgres_url, tell=tell, processes=1)
+    [found] = parked(rig)
+    assert (found.session_id, found.seq) == ("s7", 2)
+    assert found.error == "Postgres refuses its rows: CheckViolation 23514 turns wrong"
+    rows = rig.connection.execute("SELECT count(*) FROM g2.turns").fetchone()
+    assert rows == (39,)
+
+
+def narrow_generation(forbidden: LiteralString, connection: Database, *, state: str) -> int:
+    """A new generation that does not take every row."""
+    made = create_generation(connection, state=state)
+    connection.execute(sql.SQL(forbidden).format(sql.Identifier(f"g{made}")))
+    return made
 
 
 def test_several_sessions_are_found_in_one_batch(rig: Rig) -> None:

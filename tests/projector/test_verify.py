@@ -316,6 +316,14 @@ def test_text_is_only_told_when_asked_for(filled: Rig) -> None:
 def test_a_generation_that_does_not_exist(filled: Rig) -> None:
     with pytest.raises(NoSuchGeneration, match="generation 7"):
         run_verify(filled, generation=7)
+    for state in ("building", "kept"):
+        filled.connection.execute(
+            "INSERT INTO turnlog.generations (state, name) VALUES (%s, %s)", (state, state)
+        )
+    with pytest.raises(NoSuchGeneration, match="only being built"):
+        run_verify(filled, generation="building")
+    with pytest.raises(NoSuchGeneration, match="drop it"):
+        run_verify(filled, generation="kept")
 
 
 def test_processes_find_the_same(filled: Rig) -> None:

@@ -4,6 +4,8 @@ UPDATE turnlog.rebuilds SET
     attempts = attempts - CASE %(state)s WHEN 'waiting' THEN 1 ELSE 0 END,
     ended_at = CASE %(state)s WHEN 'waiting' THEN NULL ELSE now() END,
     phase = %(phase)s,
+    done = %(done)s,
+    total = %(total)s,
     generation = %(generation)s,
     former = %(former)s,
     digest = %(digest)s,
