@@ -8,6 +8,8 @@
 PYTHON ?= python3
 ARGS ?=
 BIN := .venv/bin
+# Tests mostly wait for servers: more processes than cores. A file of tests stays in one process.
+PARALLEL := -n 4 --dist loadfile
 STAMP := .venv/.installed
 
 .PHONY: up test test-faults test-oldest campaign check install
@@ -16,13 +18,13 @@ up: $(STAMP)
 	@exec $(BIN)/turnlog up $(ARGS)
 
 test: $(STAMP)
-	$(BIN)/pytest -m "not fault" $(ARGS)
+	$(BIN)/pytest $(PARALLEL) -m "not fault" $(ARGS)
 
 test-faults: $(STAMP)
 	$(BIN)/pytest -m fault $(ARGS)
 
 test-oldest: $(STAMP)
-	TURNLOG_TEST_SERVERS=oldest $(BIN)/pytest -m "integration and not fault" $(ARGS)
+	TURNLOG_TEST_SERVERS=oldest $(BIN)/pytest $(PARALLEL) -m "integration and not fault" $(ARGS)
 
 campaign: $(STAMP)
 	PYTHONPATH=tests $(BIN)/python tests/faults/campaign.py $(ARGS)
