@@ -1,7 +1,7 @@
 """The rows that the fold keeps, as plain dictionaries: what read models hold and the API answers.
 
-`Turn` is the turn exactly as the API shows it. `Session` is the session as the API shows it
-(`SESSION_ITEM` lists those keys) and, beside that, what only the fold needs to go on.
+`Turn` and `SessionItem` are the turn and the session exactly as the API shows them. `Session` has,
+beside that, what only the fold needs to go on.
 """
 
 from collections.abc import Iterator, Mapping
@@ -21,8 +21,8 @@ class LastTurn(TypedDict):
     at: str
 
 
-class Session(TypedDict):
-    """A session after the event `seq`."""
+class SessionItem(TypedDict):
+    """A session after the event `seq`, as the API shows it."""
 
     session_id: str
     user_id: str | None
@@ -41,7 +41,11 @@ class Session(TypedDict):
     deleted: bool
     metadata: dict[str, Any]
     seq: int
-    # From here on: for the fold only.
+
+
+class Session(SessionItem):
+    """A session after the event `seq`, with what only the fold needs."""
+
     tenant: str
     event_id: str
     started: bool
