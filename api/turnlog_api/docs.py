@@ -8,8 +8,9 @@ from pydantic import BaseModel
 
 from turnlog_api import examples
 from turnlog_api.models import ProblemDocument
-from turnlog_api.params import Params
+from turnlog_api.params import MAX_KEY, ONE_SEQ, Params
 from turnlog_api.problems import KINDS, MEDIA_TYPE
+from turnlog_schemas.ids import ID_PATTERN, MAX_TEXT_ID
 
 _REF = "#/components/schemas/{model}"
 _MODELS: dict[str, type[BaseModel]] = {}
@@ -29,6 +30,19 @@ _WRITE_HEADERS = {
     "Idempotency-Key": "Of your choice, for this request and its repeats: they write once.",
     "If-Match": 'Write only when the session is at this seq, such as `"12"`; else 412.',
 }
+_ID: dict[str, Any] = {"type": "string", "pattern": ID_PATTERN}
+_NUMBER: dict[str, Any] = {"type": "integer", "minimum": 1}
+_SCHEMAS: dict[str, dict[str, Any]] = {
+    "session_id": _ID,
+    "turn_id": _ID,
+    "user_id": {"type": "string", "minLength": 1, "maxLength": MAX_TEXT_ID},
+    "rebuild_id": _NUMBER,
+    "Turnlog-User": {"type": "string", "maxLength": MAX_TEXT_ID},
+    "Turnlog-Tenant": _ID,
+    "Idempotency-Key": {"type": "string", "minLength": 1, "maxLength": MAX_KEY},
+    "If-Match": {"type": "string", "pattern": f"^{ONE_SEQ}$"},
+}
+"""What path parameters and headers look like; any text, where nothing is said."""
 SESSION_HEADERS: dict[str, Any] = {
     "Turnlog-Seq": {
         "description": "The seq that the read models show.",
@@ -90,7 +104,7 @@ def answers(
         good["headers"] = SESSION_HEADERS | (AS_OF_HEADERS if as_of else {})
     found: dict[int | str, dict[str, Any]] = {code: dict(good) for code in (status, *also)}
     by_status: dict[int, list[str]] = {}
-    for code in ("unauthenticated", "forbidden", "invalid", *problems):
+    for code in ("bad-request", "unauthenticated", "forbidden", "invalid", *problems):
         by_status.setdefault(KINDS[code].status, []).append(code)
     for number, codes in sorted(by_status.items()):
         found[number] = {
@@ -159,7 +173,7 @@ def _parameter(
         "name": name,
         "required": required,
         "description": description,
-        "schema": {"type": "string"},
+        "schema": _SCHEMAS.get(name, {"type": "string"}),
     }
 
 

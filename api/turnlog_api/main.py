@@ -13,6 +13,7 @@ from starlette.exceptions import HTTPException
 from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import Request
 from starlette.responses import Response
+from starlette.routing import Match
 
 from turnlog_api.auth import authenticator
 from turnlog_api.compression import Compression
@@ -43,6 +44,8 @@ _DESCRIPTION = (
     "History of chats: sessions and their turns, projected from the log. Errors are RFC 9457 "
     "problem documents; lists have opaque cursors; times are RFC 3339, UTC."
 )
+
+_METHODS = ("DELETE", "GET", "PATCH", "POST")
 
 logger = logging.getLogger(__name__)
 
@@ -97,7 +100,7 @@ def create_app(settings: ApiSettings) -> FastAPI:
         app.add_middleware(
             CORSMiddleware,
             allow_origins=settings.origins,
-            allow_methods=["GET", "POST", "PATCH", "DELETE"],
+            allow_methods=_METHODS,
             allow_headers=["*"],
             expose_headers=[
                 *("Turnlog-Seq", "Turnlog-Head", "Turnlog-As-Of"),
@@ -112,7 +115,21 @@ async def _answer(request: Request, error: Exception) -> Response:
     problem = as_problem(error)
     if problem is None:
         raise error
+    if problem.status == 405:
+        problem.headers["Allow"] = _methods_of(request)
     return problem.response(request.scope.get("request_id"))
+
+
+def _methods_of(request: Request) -> str:
+    """All that the address takes; the framework names those of one route only."""
+    return ", ".join(
+        method
+        for method in _METHODS
+        if any(
+            route.matches({**request.scope, "method": method})[0] is Match.FULL
+            for route in request.app.routes
+        )
+    )
 
 
 def server_config(settings: ApiSettings) -> uvicorn.Config:

@@ -25,7 +25,10 @@ from turnlog_schemas.rows import LAST_SEQ
 P = TypeVar("P", bound="Params")
 
 MAX_KEY = 255
-_ONE_SEQ = re.compile(r'"([0-9]{1,15})"')
+ONE_SEQ = '"([0-9]{1,15})"'
+"""A regular expression of what `If-Match` takes."""
+
+_one_seq = re.compile(ONE_SEQ)
 
 
 def _time(value: str) -> str:
@@ -54,7 +57,8 @@ AsOfText = Annotated[
     Field(
         description="Show it as it was after this event (a seq), or after the last event that the "
         "log recorded up to this time (RFC 3339; + is written %2B in an address). Erased text is "
-        "never shown."
+        "never shown.",
+        json_schema_extra={"pattern": r"^([0-9]{1,15}|[0-9]{4}-.+)$"},
     ),
 ]
 
@@ -171,7 +175,7 @@ def expected_seq(request: Request) -> int | None:
     value = request.headers.get("if-match")
     if value is None:
         return None
-    found = _ONE_SEQ.fullmatch(value.strip())
+    found = _one_seq.fullmatch(value.strip())
     if found is None:
         raise Problem("bad-request", 'If-Match: allowed is one seq in quotes, such as "12"')
     return int(found[1])

@@ -129,7 +129,7 @@ _EXAMPLE: dict[str, Any] = {
         202,
         Rebuild,
         {**_EXAMPLE, "state": "waiting", "started_at": None, "attempts": 0, "phase": None},
-        *("bad-request", "key-reused", "rebuild-under-way", "too-large"),
+        *("key-reused", "rebuild-under-way", "too-large"),
         *("unsupported-media-type", "postgres-unavailable"),
         also=(200,),
     ),

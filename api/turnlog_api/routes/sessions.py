@@ -35,7 +35,7 @@ router = APIRouter(tags=["sessions"])
 
 _FILTERS = ("user_id", "project", "archived", "since", "until")
 _WRITE_PROBLEMS = (
-    *("bad-request", "not-found", "precondition-failed", "key-reused"),
+    *("not-found", "precondition-failed", "key-reused"),
     *("redis-unavailable", "log-damaged"),
 )
 

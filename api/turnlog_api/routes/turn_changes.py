@@ -16,7 +16,7 @@ router = APIRouter(tags=["turns"])
 
 _PATH = ("session_id", "turn_id")
 _PROBLEMS = (
-    *("bad-request", "not-found", "precondition-failed", "key-reused"),
+    *("not-found", "precondition-failed", "key-reused"),
     *("redis-unavailable", "log-damaged"),
 )
 _BODY_PROBLEMS = ("too-large", "unsupported-media-type")

@@ -152,7 +152,7 @@ def _window(params: TurnsParams, cursor: TurnsCursor | None) -> queries.Window:
         201,
         Written,
         examples.WRITTEN,
-        *("bad-request", "not-found", "precondition-failed", "too-large"),
+        *("not-found", "precondition-failed", "too-large"),
         *("unsupported-media-type", "key-reused", "redis-unavailable", "log-damaged"),
         on_session=True,
         also=(200, 202),
