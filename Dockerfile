@@ -3,6 +3,7 @@ FROM python:3.13-slim AS build
 WORKDIR /src
 COPY pyproject.toml README.md ./
 COPY schemas schemas
+COPY client client
 COPY producers producers
 COPY projector projector
 COPY api api

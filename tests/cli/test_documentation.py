@@ -11,7 +11,7 @@ from turnlog_cli.app import COMMANDS
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 DOCUMENTED = (REPOSITORY / "docs" / "commands.md").read_text()
-PACKAGES = ("api", "cli", "producers", "projector", "schemas")
+PACKAGES = ("api", "cli", "client", "producers", "projector", "schemas")
 
 
 @pytest.fixture

@@ -1,0 +1,130 @@
+"""`AsyncClient`: the API for asyncio."""
+
+import asyncio
+import copy
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Self, TypeVar, Unpack
+
+import httpx
+
+from turnlog_client.calls import Async, AsyncAnswering
+from turnlog_client.exchange import Attempt, Failure, Pause, TokenWanted, exchange, failed
+from turnlog_client.lists import Lists
+from turnlog_client.methods import Calls
+from turnlog_client.requests import Reply, Request, Steps
+from turnlog_client.results import Answer, LastReply
+from turnlog_client.sending import LIMITS, is_download, prepare, reply_of
+from turnlog_client.settings import ClientOptions, ClientSettings
+from turnlog_client.tokens import AsyncTokenProvider, AsyncTokens
+
+T = TypeVar("T")
+
+
+class AsyncClient(Calls, Lists, Async):
+    """Reads and writes the history over HTTP. The tasks of one event loop share it, and its
+    connections. Nothing is connected before the first call.
+
+    A call that finds no answer, or one that says to come again, is repeated until `budget_s` are
+    over; a write always with the same Idempotency-Key, so that it is never done twice. A task that
+    is cancelled while it waits leaves open whether its write was done.
+    """
+
+    def __init__(
+        self,
+        base_url: str,
+        *,
+        token: str | AsyncTokenProvider | None = None,
+        http: httpx.AsyncClient | None = None,
+        transport: httpx.AsyncBaseTransport | None = None,
+        **options: Unpack[ClientOptions],
+    ) -> None:
+        """Use the API at this address, with a token or what gives one (a function or a coroutine
+        function): it is asked once, and again when the API refuses the token. `http` is a client
+        that you made and will close; `transport` carries the requests of one that is made here.
+        Raises `Misconfigured`."""
+        self.settings = ClientSettings(base_url=base_url, **options)
+        self._tokens = AsyncTokens(token)
+        self._owns_http = http is None
+        self._http = http or httpx.AsyncClient(transport=transport, limits=LIMITS)
+
+    def for_user(self, user_id: str) -> Self:
+        """This client, acting for a user; the token needs the scope `service` or `admin`. It shares
+        the connections, and need not be closed."""
+        client = copy.copy(self)
+        vars(client).update(settings=replace(self.settings, as_user=user_id), _owns_http=False)
+        return client
+
+    @property
+    def answers(self) -> "AsyncAnswers":
+        """The same calls, giving an `Answer`: the result, and how new it is."""
+        return AsyncAnswers(self)
+
+    async def close(self) -> None:
+        """Close the connections, if they are this object's own."""
+        if self._owns_http:
+            await self._http.aclose()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self.settings.base_url}>"
+
+    async def run(self, steps: Steps[T], told: Callable[[Reply], None] | None = None) -> T:
+        """Do what a method of the client describes; tell of each reply."""
+        try:
+            request = next(steps)
+            while True:
+                reply = await self._exchange(request)
+                if told is not None:
+                    told(reply)
+                request = steps.send(reply)
+        except StopIteration as done:
+            return done.value
+
+    async def _exchange(self, request: Request) -> Reply:
+        steps = exchange(request, self.settings, time.monotonic)
+        outcome: Reply | Failure | str | None = None
+        try:
+            while True:
+                match steps.send(outcome):
+                    case Attempt() as attempt:
+                        outcome = await self._attempt(attempt)
+                    case Pause(seconds):
+                        outcome = await asyncio.sleep(seconds)
+                    case TokenWanted(rejected):
+                        outcome = await self._tokens.get(rejected)
+        except StopIteration as done:
+            return done.value
+
+    async def _attempt(self, attempt: Attempt) -> Reply | Failure:
+        request = attempt.request
+        try:
+            response = await self._http.send(
+                prepare(self._http, attempt, self.settings),
+                stream=request.download,
+                follow_redirects=False,
+            )
+            if not is_download(request, response):
+                await response.aread()
+        except httpx.RequestError as error:
+            return failed(error)
+        return reply_of(request, response)
+
+
+class AsyncAnswers(Calls, AsyncAnswering):
+    """The calls of an `AsyncClient`, each giving an `Answer`."""
+
+    def __init__(self, client: AsyncClient) -> None:
+        self._client = client
+
+    async def run(self, steps: Steps[T]) -> Answer[T]:
+        """Do what a method of the client describes."""
+        last = LastReply()
+        value = await self._client.run(steps, last.keep)
+        return last.answer(value)
