@@ -38,7 +38,7 @@ _SCHEMAS: dict[str, dict[str, Any]] = {
     "user_id": {"type": "string", "minLength": 1, "maxLength": MAX_TEXT_ID},
     "rebuild_id": _NUMBER,
     "Turnlog-User": {"type": "string", "maxLength": MAX_TEXT_ID},
-    "Turnlog-Tenant": _ID,
+    "Turnlog-Tenant": {"type": "string", "pattern": ID_PATTERN.replace("{1,", "{0,")},
     "Idempotency-Key": {"type": "string", "minLength": 1, "maxLength": MAX_KEY},
     "If-Match": {"type": "string", "pattern": f"^{ONE_SEQ}$"},
 }
@@ -102,10 +102,16 @@ def answers(
     }
     if on_session:
         good["headers"] = SESSION_HEADERS | (AS_OF_HEADERS if as_of else {})
-    found: dict[int | str, dict[str, Any]] = {code: dict(good) for code in (status, *also)}
+    return {code: dict(good) for code in (status, *also)} | refusals(*problems)
+
+
+def refusals(*problems: str) -> dict[int | str, dict[str, Any]]:
+    """What a route answers when it does not do what was asked: kinds of problems, and those that
+    every route has."""
     by_status: dict[int, list[str]] = {}
     for code in ("bad-request", "unauthenticated", "forbidden", "invalid", *problems):
         by_status.setdefault(KINDS[code].status, []).append(code)
+    found: dict[int | str, dict[str, Any]] = {}
     for number, codes in sorted(by_status.items()):
         found[number] = {
             "description": "; ".join(f"{KINDS[code].title} (`{code}`)" for code in codes),

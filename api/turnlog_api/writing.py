@@ -240,6 +240,7 @@ class Writer:
             )
         if caller.user_id not in (None, head.owner) and head.event_id != draft.event_id:
             raise no_session()
+        expected_seq(request)  # a repeat names the seq before it, but a bad header is refused
         appended = Appended(session_id, head.seq, head.event_id, None, True, None)
         seq = await self._wait(caller.tenant, appended)
         return written(appended, 200, {}, seq=seq, head=head.seq)

@@ -8,7 +8,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from turnlog_api.auth import ADMIN
-from turnlog_api.docs import answers, asks
+from turnlog_api.docs import answers, asks, refusals
 from turnlog_api.metrics import CONTENT_TYPE
 from turnlog_api.models import Health, Readiness
 from turnlog_api.params import NoParams, read_params
@@ -130,7 +130,7 @@ async def readyz(request: Request) -> Response:
     "/metrics",
     summary="Metrics for Prometheus",
     response_class=Response,
-    responses={200: {"content": {"text/plain": {"schema": {"type": "string"}}}}},
+    responses={200: {"content": {"text/plain": {"schema": {"type": "string"}}}}, **refusals()},
 )
 async def metrics(request: Request) -> Response:
     """Requests, their times, appends and connections of this process; scope `admin`. How far the
