@@ -27,13 +27,13 @@ class Freshness(NamedTuple):
     """How far an answer about a session goes. None: the API did not tell."""
 
     seq: int | None
-    """The seq that the read models show; a strong read shows all up to `head`."""
+    """The seq that the answer shows; of a write: that the read models show."""
     head: int | None
     """The seq that the log has; None while Redis is down."""
 
     @property
     def lag(self) -> int | None:
-        """Events that the log has and the read models do not show yet."""
+        """Events that the log has and that are not shown yet."""
         if self.seq is None or self.head is None:
             return None
         return max(0, self.head - self.seq)
