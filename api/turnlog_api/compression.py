@@ -81,6 +81,7 @@ class _Compressed:
             await self._send(message)
             return
         headers = [header for header in start["headers"] if header[0] != b"content-length"]
+        headers = [_weakened(header) for header in headers]
         headers += [(b"content-encoding", self._coding), (b"vary", b"Accept-Encoding")]
         start["headers"] = headers
         self._stream = _STREAMS[self._coding]()
@@ -110,7 +111,7 @@ class _Compressed:
 
 
 def _is_compressible(start: Message) -> bool:
-    if start["status"] in (204, 304):
+    if start["status"] in (204, 206, 304):  # a range is one of the bytes as they are
         return False
     found = False
     for name, value in start["headers"]:
@@ -119,6 +120,12 @@ def _is_compressible(start: Message) -> bool:
         if name == b"content-type":
             found = value.split(b";")[0].strip() in _TYPES
     return found
+
+
+def _weakened(header: tuple[bytes, bytes]) -> tuple[bytes, bytes]:
+    """A strong ETag names bytes, and the compressed ones are others."""
+    name, value = header
+    return (name, b"W/" + value) if name == b"etag" and not value.startswith(b"W/") else header
 
 
 def _coding(scope: Scope) -> bytes | None:

@@ -21,6 +21,7 @@ _PATH = {
     "turn_id": "A turn of the session.",
     "user_id": "A user, percent-encoded.",
     "rebuild_id": "The number of a rebuild.",
+    "export_id": "An export.",
 }
 _HEADERS = {
     "Turnlog-User": "The user to act for; scope `service` or `admin`.",

@@ -151,6 +151,41 @@ PROJECT_PAGE: dict[str, Any] = {
     "next_cursor": None,
     "has_more": False,
 }
+EXPORT: dict[str, Any] = {
+    "export_id": "0198c0de-7a11-7000-8000-0000000000ee",
+    "state": "done",
+    "format": "csv",
+    "options": {
+        "format": "csv",
+        "branches": "shown",
+        "annotations": False,
+        "delimiter": "comma",
+        "whole_cells": False,
+        "project": "sales",
+    },
+    "requested_by": "u-1",
+    "requested_at": "2026-01-31T12:00:00.000000Z",
+    "started_at": "2026-01-31T12:00:01.250000Z",
+    "ended_at": "2026-01-31T12:00:02.750000Z",
+    "expires_at": "2026-02-01T12:00:02.750000Z",
+    "attempts": 1,
+    "sessions": 12,
+    "total_sessions": 12,
+    "missing": 0,
+    "done": 164,
+    "total": 164,
+    "bytes": 81920,
+    "file": "/v1/exports/0198c0de-7a11-7000-8000-0000000000ee/file",
+    "error": None,
+}
+EXPORT_WAITING: dict[str, Any] = {
+    **EXPORT,
+    **dict.fromkeys(("started_at", "ended_at", "expires_at", "file")),
+    **dict.fromkeys(("attempts", "sessions", "total_sessions", "done", "total", "bytes"), 0),
+    "state": "waiting",
+}
+EXPORT_PAGE: dict[str, Any] = {"items": [EXPORT], "next_cursor": None, "has_more": False}
+EXPORT_IN: dict[str, Any] = {"format": "csv", "project": "sales"}
 SESSION_IN: dict[str, Any] = {
     "session_id": "s-42",
     "project": "sales",

@@ -25,6 +25,7 @@ from turnlog_api.problems import Problem
 from turnlog_api.protocol import BoundedProtocol
 from turnlog_api.routes import (
     events,
+    exports,
     projects,
     rebuilds,
     revisions,
@@ -85,6 +86,7 @@ def create_app(settings: ApiSettings) -> FastAPI:
         projects.router,
         search.router,
         users.router,
+        exports.router,
         rebuilds.router,
         status.router,
     ):  # the busiest first

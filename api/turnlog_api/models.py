@@ -195,6 +195,36 @@ class BranchPage(_Page):
     items: list[Branch]
 
 
+class Export(_Shown):
+    """An export as it stands. `done` of `total` turns are written, in jsonl events; so are
+    `sessions` of `total_sessions`. `missing`: named sessions that the caller may not see."""
+
+    export_id: Id
+    state: Literal["waiting", "running", "done", "failed", "expired"]
+    format: Literal["jsonl", "json", "csv", "md"]
+    options: Annotated[JsonObject, Field(description="What was asked for.")]
+    requested_by: str
+    requested_at: Moment
+    started_at: Moment | None
+    ended_at: Moment | None
+    expires_at: Annotated[Moment | None, Field(description="When the file is removed.")]
+    attempts: Annotated[int, Field(description="How often it was begun.")]
+    sessions: int
+    total_sessions: int
+    missing: int
+    done: int
+    total: int
+    bytes: Annotated[int, Field(description="Of the file, so far.")]
+    file: Annotated[str | None, Field(description="Where the file is.")]
+    error: str | None
+
+
+class ExportPage(_Page):
+    """Exports, the newest first."""
+
+    items: list[Export]
+
+
 class Written(_Shown):
     """What a write has done. `repeat`: an earlier request with this Idempotency-Key had done it."""
 

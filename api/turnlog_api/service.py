@@ -4,6 +4,9 @@ from starlette.requests import Request
 
 from turnlog_api.auth import Caller
 from turnlog_api.erasing import UserEraser
+from turnlog_api.exportduty import ExportDuty
+from turnlog_api.exportjobs import Exports
+from turnlog_api.exportwork import WorkSettings
 from turnlog_api.logreads import LogReads
 from turnlog_api.metrics import ApiMetrics
 from turnlog_api.reading import Reader
@@ -33,12 +36,23 @@ class Service:
         self.writer = Writer(settings, self.log, self.reader, self.waits, self.strong, self.metrics)
         self.metrics.watch_pool(self.reader.pool_stats)
         self.rebuilds = Rebuilds(settings.postgres_url, self.reader)
+        self.exports = Exports(
+            settings.postgres_url, self.reader, most_under_way=settings.exports_per_user
+        )
+        self.export_duty = ExportDuty(
+            self.exports,
+            WorkSettings(
+                settings.postgres_url, settings.lease_seconds, settings.export_hours * 3600
+            ),
+        )
         self.user_eraser = UserEraser(self.log, self.reader, self.writer.turnlog)
 
     async def open(self) -> None:
         await self.reader.open()
+        self.export_duty.open()
 
     async def close(self) -> None:
+        await self.export_duty.close()
         self.time_travel.close()
         await self.waits.close()
         await self.writer.close()

@@ -48,6 +48,12 @@ class ApiSettings(Settings):
     wait_seconds: Annotated[
         float, Field(gt=0, le=300, description="longest wait for min_seq and ack=projected")
     ] = 10.0
+    exports_per_user: Annotated[
+        int, Field(ge=0, le=1000, description="exports of one user under way at once")
+    ] = 3
+    export_hours: Annotated[
+        float, Field(gt=0, le=8760, description="how long the file of an export is kept")
+    ] = 24.0
     access_log: Annotated[bool, Field(description="log a line for each request")] = False
 
     @property

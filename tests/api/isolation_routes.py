@@ -20,6 +20,7 @@ class For(Enum):
     READERS = "those who may read the session"
     OWNERS = "the owner of the session; its other readers are told so"
     BEGINNERS = "every caller: in a tenant that has no such session one begins"
+    ASKERS = "every caller, with what they have asked for: see test_export_jobs.py"
     OPERATORS = "the scope admin"
 
 
@@ -31,7 +32,14 @@ class Example(NamedTuple):
     params: dict[str, str] | None = None
 
 
-PATH = {"session_id": "mine", "turn_id": "t", "user_id": "nobody", "rebuild_id": "1", "id": "1"}
+PATH = {
+    "session_id": "mine",
+    "turn_id": "t",
+    "user_id": "nobody",
+    "rebuild_id": "1",
+    "export_id": "e",
+    "id": "1",
+}
 """The values of path parameters."""
 
 EXAMPLES: dict[tuple[str, str], Example] = {
@@ -45,6 +53,12 @@ EXAMPLES: dict[tuple[str, str], Example] = {
     ("GET", "/v1/rebuilds/{rebuild_id}"): Example(For.OPERATORS),
     ("DELETE", "/v1/rebuilds/{rebuild_id}"): Example(For.OPERATORS),
     ("GET", "/v1/projects"): Example(For.CALLERS),
+    ("GET", "/v1/exports"): Example(For.CALLERS),
+    ("POST", "/v1/exports"): Example(For.ASKERS, {"format": "csv"}),
+    ("GET", "/v1/exports/{export_id}"): Example(For.ASKERS),
+    ("DELETE", "/v1/exports/{export_id}"): Example(For.ASKERS),
+    ("GET", "/v1/exports/{export_id}/file"): Example(For.ASKERS),
+    ("GET", "/v1/sessions/{session_id}/export"): Example(For.READERS, params={"format": "json"}),
     ("GET", "/v1/search"): Example(For.CALLERS, params={"q": "hello"}),
     ("GET", "/v1/sessions"): Example(For.CALLERS),
     ("POST", "/v1/sessions"): Example(For.BEGINNERS, {"session_id": "mine"}),

@@ -1,0 +1,1 @@
+SELECT turnlog.sweep_exports()
