@@ -242,8 +242,11 @@ class Writer:
             raise no_session()
         expected_seq(request)  # a repeat names the seq before it, but a bad header is refused
         appended = Appended(session_id, head.seq, head.event_id, None, True, None)
-        seq = await self._wait(caller.tenant, appended)
-        return written(appended, 200, {}, seq=seq, head=head.seq)
+        shown = self._projected_seq(caller.tenant, session_id)
+        seq, in_time = await self._shown(
+            read_params(request, DeleteParams), caller.tenant, appended, shown
+        )
+        return written(appended, 200 if in_time else 202, {}, seq=seq, head=head.seq)
 
     async def clear(self, caller: Caller, request: Request, session_id: str) -> Response:
         """Hide the turns so far, and say how many those were: the event is only written at the seq
@@ -306,13 +309,13 @@ class Writer:
             await self._stored.check_same(caller.tenant, draft, appended.seq)
             more = dict.fromkeys(more or {})
         status = 201 if creates and not appended.repeat else 200
-        seq = await self._shown_seq(shown)
-        if params.ack == "projected":
-            seq = await self._wait(caller.tenant, appended) or seq
-            if seq is None or seq < appended.seq:
-                status = 202
+        seq, in_time = await self._shown(params, caller.tenant, appended, shown)
         return written(
-            appended, status, more or {}, seq=seq, head=await self._head_seq(caller, appended)
+            appended,
+            status if in_time else 202,
+            more or {},
+            seq=seq,
+            head=await self._head_seq(caller, appended),
         )
 
     async def _append(self, caller: Caller, draft: Draft, expected: int | None) -> Appended:
@@ -357,6 +360,20 @@ class Writer:
             return appended.seq
         head = await head_of(self._log.ask_head(caller.tenant, appended.session_id))
         return None if head is None else head.seq
+
+    async def _shown(
+        self,
+        params: WriteParams,
+        tenant: str,
+        appended: Appended,
+        asked: "asyncio.Task[int | None]",
+    ) -> tuple[int | None, bool]:
+        """How far the session is projected, and whether that is as far as was asked for."""
+        seq = await self._shown_seq(asked)
+        if params.ack != "projected":
+            return seq, True
+        seq = await self._wait(tenant, appended) or seq
+        return seq, seq is not None and seq >= appended.seq
 
     async def _wait(self, tenant: str, appended: Appended) -> int | None:
         try:
