@@ -34,7 +34,7 @@ COLUMNS = {
     " body, event_id, started, erased, floor, last_turn_id, last_turn_seq, title_turn_id,"
     " tip_turn_id, branches, ignored",
     "turns": f"tenant, session_id, turn_id, seq, branch_id, role, status, {_TIME.format('at')},"
-    " body",
+    " body, model, input_tokens, output_tokens, counters, counts::text, response_us, ratings",
     "branches": "tenant, session_id, branch_id, first_seq, body",
     "titles": "tenant, session_id, seq, turn_id, body",
     "turn_revisions": "tenant, session_id, turn_id, seq, body",

@@ -6,7 +6,7 @@ from typing import Any, cast
 from turnlog_api.redislink import RedisLink, looked_at
 from turnlog_producers.errors import LogDamaged, Misconfigured, Unavailable
 from turnlog_producers.head import Head
-from turnlog_producers.keys import META, Keys
+from turnlog_producers.keys import META, Keys, index_key
 from turnlog_producers.meta import LogMeta, check_partitions
 from turnlog_projector.log import StoredEvent
 
@@ -54,6 +54,14 @@ class LogReads:
     async def _raw_head(self, tenant: str, session_id: str) -> Any:
         keys = await self.keys(tenant, session_id)
         return await self.link.call("HGET", keys.heads, keys.field)
+
+    async def index_ends(self) -> list[int]:
+        """The number of the newest entry in the index of each partition; 0 when it has none."""
+        meta = await self.meta()
+        replies = await self.link.calls(
+            [("XREVRANGE", index_key(p), "+", "-", "COUNT", 1) for p in range(meta.partitions)]
+        )
+        return [int(reply[0][0].split(b"-")[0]) if reply else 0 for reply in replies]
 
     async def events(self, keys: Keys, first: int, *, count: int) -> list[StoredEvent]:
         """Stream entries from seq `first` on, at most `count`."""

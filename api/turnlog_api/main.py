@@ -31,6 +31,7 @@ from turnlog_api.routes import (
     revisions,
     search,
     sessions,
+    stats,
     status,
     turn_changes,
     turns,
@@ -85,6 +86,7 @@ def create_app(settings: ApiSettings) -> FastAPI:
         revisions.router,
         projects.router,
         search.router,
+        stats.router,
         users.router,
         exports.router,
         rebuilds.router,
@@ -106,7 +108,7 @@ def create_app(settings: ApiSettings) -> FastAPI:
             allow_headers=["*"],
             expose_headers=[
                 *("Turnlog-Seq", "Turnlog-Head", "Turnlog-As-Of"),
-                *("Turnlog-Search-Behind", "Turnlog-Search-Lag"),
+                *("Turnlog-Behind", "Turnlog-Search-Behind", "Turnlog-Search-Lag"),
                 *("X-Request-Id", "Retry-After", "ETag"),
             ],
         )

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 from pydantic_core import to_json
 
+from turnlog_projector.figures import NONE, figures
 from turnlog_projector.tables import ROW_OF, Row, session_row
 from turnlog_schemas.rows import MemoryRows, Session, Turn
 
@@ -35,7 +36,13 @@ TABLES: Mapping[str, Table] = {
         ),
         (),
     ),
-    "turns": Table(_columns("turn_id seq branch_id role status at body"), ("seq",)),
+    "turns": Table(
+        _columns(
+            "turn_id seq branch_id role status at body model input_tokens output_tokens counters "
+            "counts response_us ratings"
+        ),
+        ("seq",),
+    ),
     "branches": Table(_columns("branch_id first_seq body"), ("branch_id",)),
     "titles": Table(_columns("seq turn_id body"), ("seq",)),
     "turn_revisions": Table(_columns("turn_id seq body"), ("turn_id", "seq")),
@@ -52,6 +59,7 @@ _TIMES = {
 _NEEDS_ESCAPE = {8: "\\b", 9: "\\t", 10: "\\n", 11: "\\v", 12: "\\f", 13: "\\r", 92: "\\\\"}
 _BODY = {table: columns.index("body") for table, (columns, _) in TABLES.items()}
 """JSON: nothing in it has to be escaped but the backslash."""
+_NO_FIGURES = b"\t\\N" * len(NONE) + b"\n"
 _SPECIAL = re.compile(rb"[\x08\x0a-\x0d\\]")
 _SPECIAL_OR_TAB = re.compile(rb"[\x08-\x0d\\]")
 _ESCAPED = {value: chr(code) for code, value in _NEEDS_ESCAPE.items()}
@@ -88,7 +96,7 @@ def turn_lines(tenant: str, session_id: str, turns: Iterable[Turn]) -> bytes:
             f"{session}\t{turn['turn_id']}\t{turn['seq']}\t{turn['branch_id']}\t{turn['role']}\t"
             f"{turn['status']}\t{_time(turn['at'])}\t"
         )
-        lines += (start.encode(), to_json(turn).replace(b"\\", b"\\\\"), b"\n")
+        lines += (start.encode(), to_json(turn).replace(b"\\", b"\\\\"), _figures(turn))
     return b"".join(lines)
 
 
@@ -99,17 +107,32 @@ def stored_line(session: bytes, values: list[bytes | None]) -> bytes:
 
 
 def stored_turn(session: bytes, values: list[Any]) -> bytes:
-    """The same for a turn, of which there are many: nothing but the ready JSON, the last of its
-    columns, can hold what has to be escaped, unless somebody has tampered with it."""
-    start, body = b"\t".join(values[:-1]), values[-1]
-    if _SPECIAL.search(start) or start.count(b"\t") != len(values) - 2 or b"\n" in body:
+    """The same for a turn, of which there are many: of what comes before the ready JSON nothing
+    can hold what has to be escaped, unless somebody has tampered with it."""
+    place = _BODY["turns"] - 2
+    start, body, rest = b"\t".join(values[:place]), values[place], values[place + 1 :]
+    if _SPECIAL.search(start) or start.count(b"\t") != place - 1 or b"\n" in body:
         return stored_line(session, values)
-    return b"%b%b\t%b\n" % (session, start, body.replace(b"\\", b"\\\\"))
+    end = _NO_FIGURES
+    if any(value is not None for value in rest):
+        end = b"".join([b"\t\\N" if v is None else b"\t" + _bytes(v) for v in rest]) + b"\n"
+    return b"%b%b\t%b%b" % (session, start, body.replace(b"\\", b"\\\\"), end)
 
 
 def session_start(tenant: str, session_id: str) -> bytes:
     """What the lines of a session begin with."""
     return f"{_text(tenant)}\t{_text(session_id)}\t".encode()
+
+
+def _figures(turn: Turn) -> bytes:
+    """What follows the JSON of a turn, up to the end of the line."""
+    found = figures(turn)
+    if found is NONE:
+        return _NO_FIGURES
+    model, *others = ["\\N" if value is None else str(value) for value in found]
+    # Nothing but the name of a model can hold what has to be escaped.
+    model = model if found.model is None else _text(model)
+    return ("\t" + "\t".join([model, *others]) + "\n").encode()
 
 
 def fields(line: bytes) -> list[str | None]:

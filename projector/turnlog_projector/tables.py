@@ -6,6 +6,7 @@ from typing import Any, cast
 
 from pydantic_core import from_json, to_json
 
+from turnlog_projector.figures import figures
 from turnlog_schemas.rows import (
     SESSION_FOLD_ONLY,
     Annotation,
@@ -73,6 +74,7 @@ def turn_row(tenant: str, session_id: str, turn: Turn) -> Row:
         turn["status"],
         turn["at"],
         body(cast(Mapping[str, Any], turn)),
+        *figures(turn),
     )
 
 

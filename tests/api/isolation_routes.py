@@ -59,6 +59,7 @@ EXAMPLES: dict[tuple[str, str], Example] = {
     ("DELETE", "/v1/exports/{export_id}"): Example(For.ASKERS),
     ("GET", "/v1/exports/{export_id}/file"): Example(For.ASKERS),
     ("GET", "/v1/sessions/{session_id}/export"): Example(For.READERS, params={"format": "json"}),
+    ("GET", "/v1/stats"): Example(For.CALLERS),
     ("GET", "/v1/search"): Example(For.CALLERS, params={"q": "hello"}),
     ("GET", "/v1/sessions"): Example(For.CALLERS),
     ("POST", "/v1/sessions"): Example(For.BEGINNERS, {"session_id": "mine"}),

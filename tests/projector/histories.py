@@ -36,9 +36,19 @@ _NONE: dict[str, Any] = {}
 _PARENTS = st.one_of(
     st.just(_NONE), st.just(_NONE), st.just({"parent_turn_id": None}), st.builds(_below, _TURNS)
 )
+_FURTHER = st.sampled_from([0, 7, 2**53, 2.5, True, "much", {"cached": 1}, None])
 _USAGE = st.none() | st.fixed_dictionaries(
-    {"input_tokens": st.integers(0, 9)}, optional={"output_tokens": st.integers(0, 9)}
+    {"input_tokens": st.integers(0, 9)},
+    optional={
+        "output_tokens": st.integers(0, 9),
+        "total_tokens": st.integers(0, 9),
+        "cached.tokens": _FURTHER,
+        "a, b": st.just(1),
+        **{f"c{number}": st.just(number) for number in range(3)},
+    },
 )
+_MODELS = st.sampled_from([None, None, "m", "", "a\tb\\N\n", "\\u0000", "é" * 200])
+_RESPONSE_TIMES = st.sampled_from([None, None, 0, 2.5, 0.0005, 1e-7, 1234.5678, 2.0**53])
 _METADATA = st.none() | st.dictionaries(
     st.sampled_from(["a", "b"]), st.none() | st.integers(0, 3) | _TEXTS, max_size=2
 )
@@ -50,6 +60,8 @@ def _finished(extra: dict[str, Any] | None = None) -> st.SearchStrategy[dict[str
         "role": _ROLES,
         "content": _CONTENTS,
         "usage": _USAGE,
+        "model": _MODELS,
+        "response_time_ms": _RESPONSE_TIMES,
         "metadata": _METADATA,
         **(extra or {}),
     }
@@ -74,7 +86,7 @@ _ANNOTATED = st.one_of(
         {
             "turn_id": _TURNS,
             "kind": st.just("rating"),
-            "value": st.none() | st.integers(-1, 1),
+            "value": st.none() | st.sampled_from([-1, 0, 1, 0.5, 1e-9, True, False]),
             "by": st.sampled_from(["u1", "u2"]),
         }
     ),

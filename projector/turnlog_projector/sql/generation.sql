@@ -38,7 +38,15 @@ CREATE TABLE {g}.turns (
     role text COLLATE "C" NOT NULL,
     status text COLLATE "C" NOT NULL,
     at timestamptz NOT NULL,
-    body text NOT NULL
+    body text NOT NULL,
+    -- What statistics go by: figures.py makes it from the turn.
+    model text COLLATE "C",
+    input_tokens bigint,
+    output_tokens bigint,
+    counters text COLLATE "C",
+    counts bigint[],
+    response_us bigint,
+    ratings text COLLATE "C"
 );
 
 CREATE TABLE {g}.branches (
