@@ -14,6 +14,14 @@ class AsOf(NamedTuple):
     moment: int | None
 
 
+def time_of(text: str) -> str:
+    """A time in UTC. Raises `ValueError`, without the text: it may hold anything."""
+    try:
+        return times.normalise(text)
+    except InvalidEvent as error:
+        raise ValueError(str(error).removeprefix("at: ").rpartition("; ")[2]) from None
+
+
 def normal(text: str) -> str:
     """A seq without leading zeros, or a time in UTC. Raises `ValueError` for anything else."""
     if text.isascii() and text.isdecimal():

@@ -13,12 +13,10 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 from pydantic_core import ErrorDetails
 from starlette.requests import Request
 
-from turnlog_api.asof import normal
+from turnlog_api.asof import normal, time_of
 from turnlog_api.problems import Problem
-from turnlog_schemas import times
-from turnlog_schemas.errors import InvalidEvent
 from turnlog_schemas.events import Id, Reason, TextId
-from turnlog_schemas.ids import check_id
+from turnlog_schemas.ids import ID_RULE, is_id
 from turnlog_schemas.places import Place, place_of
 from turnlog_schemas.rows import LAST_SEQ
 
@@ -31,14 +29,7 @@ ONE_SEQ = '"([0-9]{1,15})"'
 _one_seq = re.compile(ONE_SEQ)
 
 
-def _time(value: str) -> str:
-    try:
-        return times.normalise(value)
-    except InvalidEvent as error:
-        raise ValueError(str(error).removeprefix("at: ")) from None
-
-
-Time = Annotated[str, AfterValidator(_time), Field(json_schema_extra={"format": "date-time"})]
+Time = Annotated[str, AfterValidator(time_of), Field(json_schema_extra={"format": "date-time"})]
 Seq = Annotated[int, Field(ge=0, le=LAST_SEQ)]
 Limit = Annotated[int, Field(ge=1, le=1000, description="How many items at most.")]
 CursorText = Annotated[
@@ -166,8 +157,11 @@ def given(params: Params, *names: str) -> dict[str, Any]:
 
 
 def path_id(request: Request, name: str) -> str:
-    """An id from the path."""
-    return check_id(request.path_params[name], name)
+    """An id from the path. The answer does not repeat one that is none: it may hold anything."""
+    value: str = request.path_params[name]
+    if not is_id(value):
+        raise Problem("invalid", f"{name}: {ID_RULE}")
+    return value
 
 
 def expected_seq(request: Request) -> int | None:

@@ -8,6 +8,7 @@ from pydantic_core import from_json
 from starlette.requests import Request
 from starlette.responses import Response
 
+from turnlog_api.asof import time_of
 from turnlog_api.auth import SERVICE, Caller
 from turnlog_api.bodies import read_body
 from turnlog_api.idempotency import Claims, Draft, StoredEvents, event_id_for
@@ -34,7 +35,6 @@ from turnlog_producers.core import Appended
 from turnlog_producers.errors import Conflict, NotOwner, Refused
 from turnlog_producers.head import Head
 from turnlog_projector.errors import ServerUnavailable
-from turnlog_schemas import times
 from turnlog_schemas.errors import InvalidEvent, TurnlogError
 from turnlog_schemas.ids import derived_id
 
@@ -123,7 +123,7 @@ class Writer:
             event_id,
             "turn.appended",
             data,
-            None if at is None else times.normalise(at),
+            None if at is None else _time(at),
             actor,
             trace,
         )
@@ -408,6 +408,14 @@ class Writer:
 
 def _given(values: Mapping[str, Any], *names: str) -> dict[str, Any]:
     return {name: values[name] for name in names if values.get(name) is not None}
+
+
+def _time(at: str) -> str:
+    try:
+        return time_of(at)
+    except ValueError as error:
+        fault = {"pointer": "/at", "detail": str(error)}
+        raise Problem("invalid", f"/at: {error}", errors=[fault]) from None
 
 
 def _event_id(caller: Caller, request: Request) -> str:

@@ -11,6 +11,8 @@ from turnlog_schemas.errors import InvalidEvent
 ID_PATTERN = r"^[A-Za-z0-9._~-]{1,128}$"
 """Tenants, sessions, turns and events: what a URL path segment and a Redis key carry unescaped."""
 
+ID_RULE = "allowed are 1 to 128 of A-Z a-z 0-9 . _ ~ -"
+
 MAX_TEXT_ID = 256
 """Longest `user_id` or `project`, in code points."""
 
@@ -28,9 +30,7 @@ def is_id(value: str) -> bool:
 def check_id(value: str, what: str) -> str:
     """Return `value` when it is a well-formed id, else raise `InvalidEvent` naming `what`."""
     if not is_id(value):
-        raise InvalidEvent(
-            f"{what}: given {value[:60]!r}; allowed are 1 to 128 of A-Z a-z 0-9 . _ ~ -"
-        )
+        raise InvalidEvent(f"{what}: given {value[:60]!r}; {ID_RULE}")
     return value
 
 
