@@ -15,6 +15,7 @@ from turnlog_projector.refold import refold_session
 from turnlog_projector.refusals import refusal
 from turnlog_projector.sqlfiles import statement
 from turnlog_projector.work import SessionWork
+from turnlog_projector.young import analyse_filled
 from turnlog_schemas.codec import RecordedEvent
 from turnlog_schemas.erasure import Stored, erasing_event
 
@@ -157,6 +158,7 @@ class Follower:
 
     def _fold_rows(self, sessions: dict[SessionKey, list[Any]], reached: dict[int, int]) -> None:
         """Fold archived events against the tables of the generation, and write what they change."""
+        analyse_filled(self.connection, self.number)
         models = ReadModels(self.connection, self.number)
         largest = max(CHUNK_BYTES // max(len(sessions), 1), _SMALL_ROW_BYTES)
         found = models.known(sessions, largest=largest)

@@ -20,6 +20,7 @@ from turnlog_projector.search import make_again
 from turnlog_projector.sqlfiles import SCRATCH, statement
 from turnlog_projector.tables import ROW_OF
 from turnlog_projector.work import SessionWork
+from turnlog_projector.young import analyse_filled
 from turnlog_schemas.codec import RecordedEvent
 from turnlog_schemas.errors import InvalidEvent
 from turnlog_schemas.rows import Session
@@ -70,6 +71,8 @@ def _refold(
         ).fetchall()
         if not rows:
             return None
+        if session is not None:
+            analyse_filled(connection, generation)
         session, stopped = _fold_rows(connection, generation, key, session, rows, skipped)
         if stopped is not None:
             return stopped

@@ -218,6 +218,13 @@ def test_a_database_of_before_search_gets_it(rig: Rig) -> None:
     assert words_found(rig) == {"alpha"}
 
 
+@pytest.mark.parametrize("pos", [0, 2**15 - 10, 2**31 - 10])
+def test_a_place_in_the_archive_may_be_any_number(rig: Rig, pos: int) -> None:
+    """psycopg sends an integer as the smallest type that holds it."""
+    where = {"partition": 0, "pos": pos, "upto": pos + 100, "count": 500, "size": 1000}
+    assert not rig.connection.execute(statement("search_changes", generation=1), where).fetchall()
+
+
 def test_an_erasure_waits_for_a_batch_that_has_read_the_text(rig: Rig) -> None:
     """Whichever comes first: the erased text is not in the table afterwards."""
     rig.writer.append("s0", turn("t0", "secret"))

@@ -1,11 +1,13 @@
 """Statistics of tables that autovacuum has not come round to yet."""
 
 import pytest
-from appending import event
+from appending import event, turn
 from rig import Rig
 from servers import wait_until
 
-from turnlog_projector.young import analyse_young
+from turnlog_projector.refold import refold_session
+from turnlog_projector.sqlfiles import SCRATCH, statement
+from turnlog_projector.young import analyse_filled, analyse_young
 
 pytestmark = pytest.mark.integration
 
@@ -25,3 +27,24 @@ def test_a_table_that_grew_is_analysed_once(rig: Rig) -> None:
     ).fetchone()
     assert known is not None
     assert analyse_young(rig.connection, 1) == []
+
+
+@pytest.mark.parametrize("generation", [1, SCRATCH])
+def test_a_table_is_analysed_within_the_transaction_that_fills_it(
+    rig: Rig, generation: int
+) -> None:
+    """A session of many chunks is folded in one: from the second chunk on, a turn must not be
+    looked for among all turns of the session."""
+    rig.writer.append("s", *[turn(f"t{n}", f"{n} " * 100) for n in range(2500)])
+    rig.drain(rig.projection())
+    with rig.connection.transaction():
+        rig.connection.execute("TRUNCATE g1.turns")
+        rig.connection.execute("ANALYZE g1.turns")
+        if generation == SCRATCH:
+            rig.connection.execute(statement("scratch", generation=1))
+        assert refold_session(rig.connection, generation, rig.key("s")) is None
+        assert analyse_filled(rig.connection, generation) == []
+        query = "EXPLAIN " + statement("load_turns", generation=generation)
+        names = ["default"] * 20, ["s"] * 20, [f"t{n}" for n in range(20)]
+        plan = [row[0] for row in rig.connection.execute(query, (None, *names))]
+        assert any("Index Cond" in line and "turn_id" in line for line in plan), plan

@@ -7,7 +7,7 @@ WITH events AS (
     FROM turnlog.archive AS a
     LEFT JOIN {g}.turns AS t
         ON t.tenant = a.tenant AND t.session_id = a.session_id AND t.seq = a.seq
-    WHERE a.partition = %(partition)s AND a.pos > %(pos)s AND a.pos <= %(pos)s + %(count)s
+    WHERE a.partition = %(partition)s AND a.pos > %(pos)s AND a.pos <= %(pos)s::bigint + %(count)s
         AND a.pos <= %(upto)s
 )
 SELECT
@@ -21,5 +21,5 @@ SELECT
         WHERE a.partition = %(partition)s AND a.pos = e.pos
     ) END
 FROM events AS e
-WHERE e.size <= %(size)s OR e.pos = %(pos)s + 1
+WHERE e.size <= %(size)s OR e.pos = %(pos)s::bigint + 1
 ORDER BY e.pos

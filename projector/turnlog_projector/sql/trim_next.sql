@@ -22,7 +22,7 @@ CROSS JOIN LATERAL (
         FROM turnlog.archive AS a
         WHERE a.partition = %(partition)s AND a.tenant = key.tenant
             AND a.session_id = key.session_id AND a.seq > key.base
-            AND a.seq <= CASE WHEN quiet.is_quiet THEN key.seq ELSE key.seq - %(keep)s END
+            AND a.seq <= CASE WHEN quiet.is_quiet THEN key.seq ELSE key.seq - %(keep)s::bigint END
         ORDER BY a.seq
         LIMIT %(count)s
     ) AS event
