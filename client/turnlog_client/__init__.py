@@ -17,6 +17,7 @@ if find_spec("httpx") is None:
 
 from turnlog_client.async_client import AsyncClient
 from turnlog_client.client import Client
+from turnlog_client.downloads import AsyncDownload, Download
 from turnlog_client.errors import (
     ApiError,
     Conflict,
@@ -40,11 +41,13 @@ from turnlog_client.results import (
     Answer,
     Branch,
     Cleared,
+    Export,
     Project,
     Rebuild,
     Revision,
     SearchItem,
     Session,
+    Statistics,
     Status,
     StoredEvent,
     TitleChange,
@@ -57,11 +60,14 @@ __all__ = [
     "Answer",
     "ApiError",
     "AsyncClient",
+    "AsyncDownload",
     "AsyncPages",
     "Branch",
     "Cleared",
     "Client",
     "Conflict",
+    "Download",
+    "Export",
     "Fault",
     "Forbidden",
     "Freshness",
@@ -81,6 +87,7 @@ __all__ = [
     "ServerFailed",
     "Session",
     "SessionExists",
+    "Statistics",
     "Status",
     "StoredEvent",
     "TitleChange",

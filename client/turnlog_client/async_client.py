@@ -11,6 +11,7 @@ import httpx
 
 from turnlog_client.calls import Async, AsyncAnswering
 from turnlog_client.exchange import Attempt, Failure, Pause, TokenWanted, exchange, failed
+from turnlog_client.exports import Downloads
 from turnlog_client.lists import Lists
 from turnlog_client.methods import Calls
 from turnlog_client.requests import Reply, Request, Steps
@@ -22,7 +23,7 @@ from turnlog_client.tokens import AsyncTokenProvider, AsyncTokens
 T = TypeVar("T")
 
 
-class AsyncClient(Calls, Lists, Async):
+class AsyncClient(Calls, Lists, Downloads, Async):
     """Reads and writes the history over HTTP. The tasks of one event loop share it, and its
     connections. Nothing is connected before the first call.
 

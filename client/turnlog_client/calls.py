@@ -2,14 +2,15 @@
 
 `@call` stands over a method that returns `Steps`: of a `Client` it gives the result, of an
 `AsyncClient` a coroutine of it, of `client.answers` an `Answer` around it. `@pages` stands over one
-that returns a `Listing`. Arguments, results and docstrings are the method's own, for type checkers
-and editors, too.
+that returns a `Listing`, `@download` over one that returns a `Source`. Arguments, results and
+docstrings are the method's own, for type checkers and editors, too.
 """
 
 from collections.abc import Callable, Coroutine
 from functools import wraps
 from typing import Any, Concatenate, Generic, ParamSpec, TypeVar, overload
 
+from turnlog_client.downloads import AsyncDownload, Download, Source
 from turnlog_client.pages import AsyncPages, Listing, Pages
 from turnlog_client.requests import Steps
 from turnlog_client.results import Answer
@@ -100,6 +101,34 @@ class pages(Generic[P, T]):  # noqa: N801 - a decorator
             listing = self._method(client, *args, **kwargs)
             return (
                 Pages(client, listing) if isinstance(client, Sync) else AsyncPages(client, listing)
+            )
+
+        return bound
+
+
+class download(Generic[P]):  # noqa: N801 - a decorator
+    """A method that gives a file."""
+
+    def __init__(self, method: Callable[Concatenate[Any, P], Source]) -> None:
+        self._method = method
+
+    @overload
+    def __get__(self, client: None, owner: type) -> Callable[Concatenate[Any, P], Source]: ...
+    @overload
+    def __get__(self, client: Sync, owner: type) -> Callable[P, Download]: ...
+    @overload
+    def __get__(self, client: Async, owner: type) -> Callable[P, AsyncDownload]: ...
+    def __get__(self, client: Any, owner: type) -> Any:
+        if client is None:
+            return self._method
+
+        @wraps(self._method)
+        def bound(*args: P.args, **kwargs: P.kwargs) -> Any:
+            source = self._method(client, *args, **kwargs)
+            return (
+                Download(client, source)
+                if isinstance(client, Sync)
+                else AsyncDownload(client, source)
             )
 
         return bound

@@ -10,6 +10,7 @@ import httpx
 
 from turnlog_client.calls import Sync, SyncAnswering
 from turnlog_client.exchange import Attempt, Failure, Pause, TokenWanted, exchange, failed
+from turnlog_client.exports import Downloads
 from turnlog_client.lists import Lists
 from turnlog_client.methods import Calls
 from turnlog_client.requests import Reply, Request, Steps
@@ -21,7 +22,7 @@ from turnlog_client.tokens import TokenProvider, Tokens
 T = TypeVar("T")
 
 
-class Client(Calls, Lists, Sync):
+class Client(Calls, Lists, Downloads, Sync):
     """Reads and writes the history over HTTP. Threads may share it; connections are kept and shared
     among them. Nothing is connected before the first call.
 

@@ -64,7 +64,7 @@ def exchange(request: Request, settings: ClientSettings, clock: Callable[[], flo
         if settings.budget_s:
             timeout_s = max(min(timeout_s, give_up - clock()), 0.001)
         outcome: Reply | Failure = yield Attempt(request, token, timeout_s)
-        error = _error(request, outcome)
+        error = _error(request, outcome, again=failures > 0)
         if error is None:
             assert isinstance(outcome, Reply)
             return outcome
@@ -95,14 +95,7 @@ def failed(error: httpx.RequestError) -> Failure:
     return Failure(kind, passing=not lasting)
 
 
-def broken(request: Request, error: httpx.RequestError) -> Unavailable:
-    """A download that ended early."""
-    return Unavailable(
-        f"the answer broke off ({type(error).__name__}): begin again", request=request.name
-    )
-
-
-def _error(request: Request, outcome: Reply | Failure) -> ApiError | None:
+def _error(request: Request, outcome: Reply | Failure, *, again: bool) -> ApiError | None:
     if isinstance(outcome, Failure):
         if outcome.passing:
             return Unavailable(
@@ -113,6 +106,8 @@ def _error(request: Request, outcome: Reply | Failure) -> ApiError | None:
             f"the request cannot be sent ({outcome.reason})", request=request.name
         )
     if 200 <= outcome.status < 300:
+        return None
+    if again and outcome.status in request.repeat_accepts:
         return None
     if outcome.status in request.accepts and outcome.headers.get("content-type") == _JSON:
         return None

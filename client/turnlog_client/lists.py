@@ -7,6 +7,7 @@ from turnlog_client.options import Moment, ReadOptions
 from turnlog_client.pages import Listing
 from turnlog_client.results import (
     Branch,
+    Export,
     Project,
     Rebuild,
     Revision,
@@ -168,6 +169,12 @@ class Lists:
             "limit": page_size,
         }
         return Listing("/v1/search", params)
+
+    @pages
+    def exports(self, *, page_size: int | None = None) -> Listing[Export]:
+        """Exports that the caller has asked for, the newest first; whoever reads the whole tenant
+        sees everybody's."""
+        return Listing("/v1/exports", {"limit": page_size})
 
     @pages
     def rebuilds(self, *, page_size: int | None = None) -> Listing[Rebuild]:

@@ -77,5 +77,23 @@ class NewTurn(TurnFields, total=False):
     content: Content
 
 
+ExportFormat = Literal["jsonl", "json", "csv", "md"]
+"""`jsonl`: the log itself, which `turnlog import` reads back; `json`: one document; `csv`: a row a
+turn, for spreadsheets; `md`: to be read."""
+
+
+class ExportOptions(TypedDict, total=False):
+    """What a file is made like."""
+
+    branches: Literal["shown", "all"]
+    """Turns of the branch that is shown, or of all; `jsonl` has all."""
+    annotations: bool
+    """Ratings, reactions and comments in csv and md; json and jsonl have them."""
+    delimiter: Literal["comma", "semicolon", "tab"]
+    """Of csv: what the spreadsheet expects in its language."""
+    whole_cells: bool
+    """Of csv: do not cut cells at the 32,767 characters that spreadsheets hold."""
+
+
 WRITE_OPTIONS = frozenset(WriteOptions.__annotations__)
 TURN_FIELDS = frozenset(TurnFields.__annotations__)

@@ -6,7 +6,7 @@ sent, is given the `Reply`, and returns the result. Both clients drive the same 
 
 from collections.abc import Generator, Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from typing import Any, NamedTuple, TypeVar, cast
 from urllib.parse import quote
 
@@ -24,16 +24,20 @@ _JSON = {"Content-Type": "application/json"}
 
 
 class Freshness(NamedTuple):
-    """How far an answer about a session goes. None: the API did not tell."""
+    """How far an answer goes. None: the API did not tell."""
 
     seq: int | None
     """The seq that the answer shows; of a write: that the read models show."""
     head: int | None
     """The seq that the log has; None while Redis is down."""
+    behind: int | None = None
+    """Of statistics: appends to the log, of all sessions, that are not shown yet."""
 
     @property
     def lag(self) -> int | None:
         """Events that the log has and that are not shown yet."""
+        if self.behind is not None:
+            return self.behind
         if self.seq is None or self.head is None:
             return None
         return max(0, self.head - self.seq)
@@ -71,7 +75,8 @@ class Reply:
 
     @property
     def freshness(self) -> Freshness:
-        return Freshness(self._number("turnlog-seq"), self._number("turnlog-head"))
+        names = ("turnlog-seq", "turnlog-head", "turnlog-behind")
+        return Freshness(*(self._number(name) for name in names))
 
     @property
     def as_of(self) -> int | None:
@@ -105,6 +110,8 @@ class Request:
     download: bool = False
     accepts: frozenset[int] = frozenset()
     """Statuses beside 2xx that are no fault when JSON comes with them."""
+    repeat_accepts: frozenset[int] = frozenset()
+    """Statuses that are no fault when the request was sent before: it had done its work."""
 
     @property
     def name(self) -> str:
@@ -221,6 +228,8 @@ def _text(value: Any, name: str) -> str:
             return "true" if value else "false"
         case datetime():
             return moment(value, name)
+        case date():
+            return value.isoformat()
         case _:
             return _unicode(str(value), name)
 

@@ -12,16 +12,25 @@ __all__ = [
     "Answer",
     "Branch",
     "Cleared",
+    "DayStats",
+    "Export",
     "FailedSession",
+    "Figures",
+    "Health",
     "LastTurn",
+    "ModelStats",
     "Project",
+    "RatingCount",
+    "RatingStats",
     "Readiness",
     "Rebuild",
+    "ResponseTimes",
     "Revision",
     "SearchItem",
     "SearchLag",
     "Session",
     "SnippetPart",
+    "Statistics",
     "Status",
     "StoredEvent",
     "TitleChange",
@@ -170,6 +179,87 @@ class Rebuild(TypedDict):
     error: str | None
 
 
+class Export(TypedDict):
+    """An export as it stands. `done` of `total` turns are written, in jsonl events; so are
+    `sessions` of `total_sessions`. `missing`: named sessions that the caller may not see."""
+
+    export_id: str
+    state: Literal["waiting", "running", "done", "failed", "expired"]
+    format: Literal["jsonl", "json", "csv", "md"]
+    options: dict[str, Any]
+    requested_by: str
+    requested_at: str
+    started_at: str | None
+    ended_at: str | None
+    expires_at: str | None
+    attempts: int
+    sessions: int
+    total_sessions: int
+    missing: int
+    done: int
+    total: int
+    bytes: int
+    file: str | None
+    error: str | None
+
+
+class ModelStats(TypedDict):
+    """One model; None: turns that spent tokens and name none."""
+
+    model: str | None
+    turns: int
+    usage: dict[str, int]
+
+
+class ResponseTimes(TypedDict):
+    """Percentiles of the response times that are known, in milliseconds; None when none is."""
+
+    count: int
+    p50: float | None
+    p95: float | None
+    p99: float | None
+
+
+class RatingCount(TypedDict):
+    value: float
+    count: int
+
+
+class RatingStats(TypedDict):
+    """Ratings of the turns of the time; true counts as 1, false as 0."""
+
+    count: int
+    average: float | None
+    by_value: list[RatingCount]
+
+
+class Figures(TypedDict):
+    turns: int
+    by_role: dict[str, int]
+    active_sessions: int
+    active_users: int
+    usage: dict[str, int]
+    by_model: list[ModelStats]
+    response_time_ms: ResponseTimes
+    ratings: RatingStats
+
+
+class DayStats(Figures):
+    day: str
+    """Such as 2026-01-31, in the time zone that was asked for."""
+
+
+class Statistics(TypedDict):
+    """Days without turns are there, with zeros. `since` <= at < `until`."""
+
+    since: str
+    until: str
+    tz: str
+    total: Figures
+    """The whole range; somebody active on two days counts once."""
+    days: list[DayStats]
+
+
 class Status(TypedDict):
     """How far the read models are behind the log, what there is, what an operator has to do."""
 
@@ -224,6 +314,6 @@ class LastReply:
     def answer(self, value: T) -> Answer[T]:
         reply = self._reply
         if reply is None:  # a call that had nothing to ask
-            return Answer(value, 200, Freshness(None, None), None, None, None)
+            return Answer(value, 200, Freshness(None, None), as_of=None, etag=None, request_id=None)
         freshness = reply.freshness
         return Answer(value, reply.status, freshness, reply.as_of, reply.etag, reply.request_id)

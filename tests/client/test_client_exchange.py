@@ -1,4 +1,4 @@
-"""What is done after each outcome of an attempt: the steps alone, with a clock of the test's own."""
+"""What is done after each outcome of an attempt: the steps alone, and a clock of the test's own."""
 
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
