@@ -27,8 +27,10 @@ _HEADERS = {
     "Turnlog-User": "The user to act for; scope `service` or `admin`.",
     "Turnlog-Tenant": "The tenant; with auth off only.",
 }
-_WRITE_HEADERS = {
+_KEY_HEADER = {
     "Idempotency-Key": "Of your choice, for this request and its repeats: they write once.",
+}
+_SEQ_HEADER = {
     "If-Match": 'Write only when the session is at this seq, such as `"12"`; else 412.',
 }
 _ID: dict[str, Any] = {"type": "string", "pattern": ID_PATTERN}
@@ -69,11 +71,14 @@ def asks(
     body: type[BaseModel] | None = None,
     body_example: dict[str, Any] | None = None,
     writes: bool = False,
+    of_a_session: bool = True,
 ) -> dict[str, Any]:
     """What a route reads of a request, as `openapi_extra`."""
     parameters = [_parameter("path", name, _PATH[name], required=True) for name in path]
     parameters += _query(query) if query else []
-    headers = _HEADERS | (_WRITE_HEADERS if writes else {})
+    headers = _HEADERS | (_KEY_HEADER if writes else {})
+    if writes and of_a_session:
+        headers |= _SEQ_HEADER
     parameters += [_parameter("header", name, text) for name, text in headers.items()]
     extra: dict[str, Any] = {"parameters": parameters}
     if body is not None:

@@ -198,7 +198,13 @@ async def export_one(request: Request) -> Response:
         *("unsupported-media-type", "postgres-unavailable"),
         also=(200,),
     ),
-    openapi_extra=asks(query=NoParams, body=ExportIn, body_example=examples.EXPORT_IN, writes=True),
+    openapi_extra=asks(
+        query=NoParams,
+        body=ExportIn,
+        body_example=examples.EXPORT_IN,
+        writes=True,
+        of_a_session=False,
+    ),
 )
 async def ask_for_export(request: Request) -> Response:
     """Have a file made of the sessions that the caller may read: all of them as they are at one

@@ -133,7 +133,9 @@ _EXAMPLE: dict[str, Any] = {
         *("unsupported-media-type", "postgres-unavailable"),
         also=(200,),
     ),
-    openapi_extra=asks(query=NoParams, body=RebuildIn, body_example={}, writes=True),
+    openapi_extra=asks(
+        query=NoParams, body=RebuildIn, body_example={}, writes=True, of_a_session=False
+    ),
 )
 async def ask_for_rebuild(request: Request) -> Response:
     """Have a projector replay the log: rebuild every read model from the archive, prove it, make it
