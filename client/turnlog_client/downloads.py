@@ -13,7 +13,6 @@ from turnlog_client.errors import Unavailable
 from turnlog_client.pages import AsyncRunner, Runner
 from turnlog_client.requests import Reply, Request, Steps
 
-PIECE_BYTES = 256 * 1024
 _IDENTITY = {"Accept-Encoding": "identity"}
 _PARTIAL = 206
 _FRUITLESS = 3
@@ -87,7 +86,7 @@ class Download:
         while True:
             response = self._runner.run(progress.open())
             try:
-                for piece in response.iter_bytes(PIECE_BYTES):
+                for piece in response.iter_bytes():
                     yield progress.took(piece)
                 return
             except httpx.RequestError as error:
@@ -121,7 +120,7 @@ class AsyncDownload:
         while True:
             response = await self._runner.run(progress.open())
             try:
-                async for piece in response.aiter_bytes(PIECE_BYTES):
+                async for piece in response.aiter_bytes():
                     yield progress.took(piece)
                 return
             except httpx.RequestError as error:
