@@ -21,6 +21,7 @@ from turnlog_cli.commands.schema import schema
 from turnlog_cli.commands.search import search_
 from turnlog_cli.commands.sessions import sessions
 from turnlog_cli.commands.show import show
+from turnlog_cli.commands.stats import stats
 from turnlog_cli.commands.status import status
 from turnlog_cli.commands.tail import tail
 from turnlog_cli.commands.token import token
@@ -46,6 +47,7 @@ COMMANDS = {
     "search": search_,
     "show": show,
     "tail": tail,
+    "stats": stats,
     "status": status,
     "replay": replay,
     "verify": verify,
