@@ -132,7 +132,8 @@ _FILE_HEADERS: dict[str, Any] = {
 
 def _file_answers(status: int, description: str, **headers: Any) -> dict[int | str, dict[str, Any]]:
     text = {"schema": {"type": "string", "format": "binary"}}
-    content = {name.split(";")[0]: text for name in MEDIA_TYPES.values()}
+    content: dict[str, Any] = {name.split(";")[0]: text for name in MEDIA_TYPES.values()}
+    content[MEDIA_TYPES["json"]] = {"schema": {"type": "object"}}
     return {
         status: {
             "description": description,
@@ -194,7 +195,7 @@ async def export_one(request: Request) -> Response:
         202,
         Export,
         examples.EXPORT_WAITING,
-        *("bad-request", "key-reused", "too-many-exports", "too-large"),
+        *("key-reused", "too-many-exports", "too-large"),
         *("unsupported-media-type", "postgres-unavailable"),
         also=(200,),
     ),
