@@ -29,6 +29,14 @@ class Found(NamedTuple):
     is_beginning: bool
 
 
+class Places(NamedTuple):
+    """A session that is at `seq`, and the seqs of those events that it has."""
+
+    seq: int
+    of: dict[str, int]
+    """event_id -> seq"""
+
+
 class Imported:
     """Answers for one tenant, one question at a time."""
 
@@ -47,6 +55,11 @@ class Imported:
         takes the archive and Postgres cannot be asked."""
         async with self._lock:
             return await asyncio.to_thread(self._find, session_id, events)
+
+    async def places(self, session_id: str, events: Sequence[Event]) -> Places:
+        """Where the session has these events. Raises `NotReady` as `find` does."""
+        async with self._lock:
+            return await asyncio.to_thread(self._places, session_id, events)
 
     def close(self) -> None:
         """Close the connections."""
@@ -70,6 +83,14 @@ class Imported:
         last = max(seqs.values())
         taken = self._has_turn(session_id, head, last + 1, events[count].turn_id)
         return Found(count, head.seq, is_beginning=not taken)
+
+    def _places(self, session_id: str, events: Sequence[Event]) -> Places:
+        keys = self._keys(session_id)
+        value = cast(bytes | None, self._client.hget(keys.heads, keys.field))
+        if value is None:
+            return Places(0, {})
+        head = Head.parse(value)
+        return Places(head.seq, self._seqs(keys, session_id, head, events))
 
     def _keys(self, session_id: str) -> Keys:
         if self._partitions is None:

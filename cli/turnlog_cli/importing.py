@@ -6,7 +6,7 @@ A session that the log holds with other content is never mixed with it; its line
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from typing import Any, NamedTuple, Protocol
 
 from pydantic_core import from_json, to_json
@@ -52,6 +52,9 @@ class Counts:
         """New ones."""
         self.sessions_already_there = 0
         self.turns_already_there = 0
+        self.events = 0
+        """New ones, of the lines of an export."""
+        self.events_already_there = 0
         self.bad_lines = 0
 
 
@@ -92,19 +95,31 @@ class Importer:
         except InvalidEvent as error:
             self._refuse(line, str(error))
             return
-        session_id = conversation.session_id
-        before = self._last_of.get(session_id)
-        task = asyncio.create_task(self._add(line, conversation, events, before))
-        self._last_of[session_id] = task
-        self._tasks[task] = sum(len(event.raw) for event in events)
-        task.add_done_callback(lambda _: self._forget(session_id, task))
-        self._bytes += self._tasks[task]
-        while len(self._tasks) >= _IN_FLIGHT or self._bytes > _IN_FLIGHT_BYTES:
-            await self._some_done()
+        await self._begin(
+            conversation.session_id,
+            sum(len(event.raw) for event in events),
+            lambda before: self._add(line, conversation, events, before),
+        )
 
     async def finish(self) -> None:
         """Wait until everything that was taken is in the log."""
         while self._tasks:
+            await self._some_done()
+
+    async def _begin(
+        self,
+        session_id: str,
+        size: int,
+        work: "Callable[[asyncio.Task[None] | None], Coroutine[Any, Any, None]]",
+    ) -> None:
+        """Begin with something of a session, which is given what was begun before of the same one;
+        waits while too much is under way."""
+        task = asyncio.create_task(work(self._last_of.get(session_id)))
+        self._last_of[session_id] = task
+        self._tasks[task] = size
+        task.add_done_callback(lambda _: self._forget(session_id, task))
+        self._bytes += size
+        while len(self._tasks) >= _IN_FLIGHT or self._bytes > _IN_FLIGHT_BYTES:
             await self._some_done()
 
     async def _some_done(self) -> None:
