@@ -20,6 +20,7 @@ _PLAIN = (
     | {"updated_at", "visibility", "started", "erased", "floor", "last_turn_id", "branches"}
     | {"last_turn_seq", "title_turn_id", "tip_turn_id", "ignored", "branch_id", "kind", "type"}
     | {"title_source", "turn_id", "role", "status", "at", "edited", "response_time_ms", "source"}
+    | {"input_tokens", "output_tokens", "counts", "response_us"}
     | {"parent_turn_id", "first_seq", "fork_seq", "parent_branch_id", "session_id", "tenant"}
 )
 _LONGEST_PLAIN = 128

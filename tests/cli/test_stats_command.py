@@ -58,7 +58,7 @@ def test_it_prints_for_people(counted: Turnlog) -> None:
     ran = counted("stats", "--since", datetime.now(UTC).date().isoformat())
     assert ran.code == 0
     lines = [line.split() for line in ran.out.splitlines()]
-    assert lines[0] == "turns sessions users in out p50 ms p95 ms p99 ms rated".split()
+    assert " ".join(lines[0]) == "turns sessions users in out p50 ms p95 ms p99 ms rated"
     figures = ["2", "1", "1", "1,200", "34", "812", "812", "812", "1", "avg", "1.00"]
     assert ["all", *figures] in lines
     assert "roles   assistant 1, user 1" in ran.out

@@ -93,6 +93,14 @@ _TAMPERED: list[tuple[LiteralString, tuple[str, int | None, str, str]]] = [
         ("s1", 3, "turns", "at"),
     ),
     (
+        "UPDATE {g}.turns SET input_tokens = 1 WHERE session_id = 's1' AND turn_id = 't1'",
+        ("s1", 3, "turns", "input_tokens"),
+    ),
+    (
+        "UPDATE {g}.turns SET model = E'a\\tb' WHERE session_id = 's1' AND turn_id = 't1'",
+        ("s1", 3, "turns", "model"),
+    ),
+    (
         "UPDATE {g}.sessions SET title = 'Another' WHERE session_id = 's1'",
         ("s1", 6, "sessions", "title"),
     ),
