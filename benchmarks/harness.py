@@ -115,8 +115,11 @@ def drop_database(urls: ServerUrls, name: str) -> None:
 # Filling the log -----------------------------------------------------------------------------
 
 
-def turn_event(number: int, *, size: int = EVENT_BYTES) -> tuple[str, bytes]:
-    """A turn.appended of about `size` stored bytes: its id and its bytes."""
+def turn_event(
+    number: int, *, size: int = EVENT_BYTES, at: str | None = None, word: str = "", **more: Any
+) -> tuple[str, bytes]:
+    """A turn.appended of about `size` stored bytes: its id and its bytes. `word` ends its text,
+    `more` are further fields."""
     event_id = ids.new_id()
     chooser = random.Random(number)
     room = int((size - 240) * (0.4 + 1.2 * chooser.random()))
@@ -127,12 +130,13 @@ def turn_event(number: int, *, size: int = EVENT_BYTES) -> tuple[str, bytes]:
     data: dict[str, Any] = {
         "turn_id": ids.new_id(),
         "role": "assistant" if number % 2 else "user",
-        "content": " ".join(words) or "yes",
+        "content": " ".join(words) + (f" {word}" if word else "") or "yes",
+        **more,
     }
     if number % 2:
         data["model"] = "m-1"
         data["usage"] = {"input_tokens": 200 + number % 100, "output_tokens": 50}
-    return event_id, encode("turn.appended", data, event_id=event_id, at=times.now())
+    return event_id, encode("turn.appended", data, event_id=event_id, at=at or times.now())
 
 
 class Appender:

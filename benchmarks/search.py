@@ -6,21 +6,18 @@ and joins their ready JSON; it looks at no visibility, cuts no snippets and boun
 tables are filled by COPY, as a replay leaves them.
 """
 
-import asyncio
 import itertools
 import multiprocessing
 import random
-import socket
-import statistics
 import time
 from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
 from urllib.parse import urlencode
 
 import uvicorn
-import uvloop
 from fastapi import FastAPI
-from harness import arguments, median, new_database, servers
+from harness import arguments, new_database, servers
+from http_load import Load, server
 from psycopg_pool import AsyncConnectionPool
 from pydantic_core import to_json
 from starlette.requests import Request
@@ -64,20 +61,10 @@ def main() -> None:
         urls = new_database(running, "searching")
         words = _vocabulary()
         _fill(urls, options.turns, words)
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            port: int = probe.getsockname()[1]
-        context = multiprocessing.get_context("spawn")
-        server = context.Process(target=_serve, args=(urls, port))
-        server.start()
-        try:
-            _await_server(port)
-            load = _Load(port, options.connections, options.milliseconds / 1000)
+        with server(_serve, urls) as port:
+            load = Load(port, options.connections, options.milliseconds / 1000)
             for case in _cases(words):
                 _measure(load, case, options.rounds)
-        finally:
-            server.terminate()
-            server.join()
 
 
 def _cases(words: list[str]) -> list[Case]:
@@ -238,93 +225,19 @@ def _add_bare_route(app: FastAPI, url: str, size: int) -> None:
     app.get("/v1/bare")(bare)
 
 
-def _await_server(port: int) -> None:
-    deadline = time.monotonic() + 30
-    while time.monotonic() < deadline:
-        try:
-            with socket.create_connection(("127.0.0.1", port), timeout=1):
-                return
-        except OSError:
-            time.sleep(0.05)
-    raise SystemExit("the server does not answer")
-
-
 # Measuring ----------------------------------------------------------------------------------
 
 
-class Rate(NamedTuple):
-    """What a round has seen."""
-
-    per_second: float
-    p99_ms: float
-
-
-def _measure(load: "_Load", case: Case, rounds: int) -> None:
-    """Both in turns; the first round only warms up."""
+def _measure(load: Load, case: Case, rounds: int) -> None:
     ours = "/v1/search?" + urlencode({"q": case.q, "sort": case.sort, "limit": _LIMIT})
     level, name = ("t", "") if case.user is None else ("u", case.user)
     scope = scope_word(level, "conversation", "default", name)
     assert kind_letters(["conversation"]) in scope
     wanted = tsquery(parse_query(case.q))
     bare = "/v1/bare?" + urlencode({"wanted": wanted, "scope": scope, "sort": case.sort})
-    seen: dict[str, list[Rate]] = {ours: [], bare: []}
-    for number in range(rounds + 1):
-        for path in (bare, ours):
-            rate = uvloop.run(load.rate(path, case.user))
-            if number:
-                seen[path].append(rate)
-    middle = {
-        path: Rate(median([r.per_second for r in rates]), median([r.p99_ms for r in rates]))
-        for path, rates in seen.items()
-    }
-    ratio = middle[ours].per_second / middle[bare].per_second
-    print(
-        f"{case.name + ':':38} {middle[ours].per_second:7,.0f} requests/s, p99 "
-        f"{middle[ours].p99_ms:6.1f} ms; bare SQL {middle[bare].per_second:7,.0f} requests/s, p99 "
-        f"{middle[bare].p99_ms:6.1f} ms; rate {ratio:.2f}",
-        flush=True,
-    )
-
-
-class _Load:
-    """Asks over some connections, each again as soon as it has its answer."""
-
-    def __init__(self, port: int, connections: int, seconds: float) -> None:
-        self._port = port
-        self._connections = connections
-        self._seconds = seconds
-
-    async def rate(self, path: str, user: str | None) -> Rate:
-        header = f"Turnlog-User: {user}\r\n" if user else ""
-        request = f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1\r\n{header}\r\n".encode()
-        began = time.perf_counter()
-        end = began + self._seconds
-        times = await asyncio.gather(
-            *(self._ask_until(end, request) for _ in range(self._connections))
-        )
-        every = list(itertools.chain.from_iterable(times))
-        p99 = statistics.quantiles(every, n=100)[-1] if len(every) > 1 else every[0]
-        return Rate(len(every) / (time.perf_counter() - began), p99 * 1000)
-
-    async def _ask_until(self, end: float, request: bytes) -> list[float]:
-        reader, writer = await asyncio.open_connection("127.0.0.1", self._port, limit=2**22)
-        times: list[float] = []
-        while not times or time.perf_counter() < end:
-            began = time.perf_counter()
-            writer.write(request)
-            await _answer(reader)
-            times.append(time.perf_counter() - began)
-        writer.close()
-        await writer.wait_closed()
-        return times
-
-
-async def _answer(reader: asyncio.StreamReader) -> bytes:
-    head = await reader.readuntil(b"\r\n\r\n")
-    if not head.startswith(b"HTTP/1.1 200"):
-        raise SystemExit(f"the server answered {head.splitlines()[0]!r}")
-    fields = dict(line.split(b": ", 1) for line in head.lower().splitlines() if b": " in line)
-    return await reader.readexactly(int(fields[b"content-length"]))
+    our_rate, bare_rate = load.against(ours, bare, rounds=rounds, user=case.user)
+    ratio = our_rate.per_second / bare_rate.per_second
+    print(f"{case.name + ':':38} {our_rate}; bare SQL {bare_rate}; rate {ratio:.2f}", flush=True)
 
 
 if __name__ == "__main__":
