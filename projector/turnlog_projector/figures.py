@@ -5,6 +5,7 @@ The migration that added the columns fills them from the JSON by the same rules,
 """
 
 import re
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 from pydantic_core import to_json
@@ -19,7 +20,6 @@ MAX_COUNTERS = 8
 
 _MOST = 2**53
 _COUNTER = re.compile(r"[A-Za-z0-9_.-]{1,64}")
-_NAMED = ("input_tokens", "output_tokens")
 
 
 class Figures(NamedTuple):
@@ -47,26 +47,31 @@ def figures(turn: Turn) -> Figures:
     annotations = turn["annotations"]
     if model is None and response_time is None and not usage and not annotations:
         return NONE
-    usage = usage or {}
-    further = [name for name, value in usage.items() if _is_further(name, value)][:MAX_COUNTERS]
+    input_tokens: int | None = None
+    output_tokens: int | None = None
+    further: dict[str, int] = {}
+    for name, value in usage.items() if usage else ():
+        if type(value) is not int or not 0 <= value <= _MOST:
+            continue
+        if name == "input_tokens":
+            input_tokens = value
+        elif name == "output_tokens":
+            output_tokens = value
+        elif len(further) < MAX_COUNTERS and _is_counter(name):
+            further[name] = value
     return Figures(
-        None if model is None else model[:MAX_MODEL],
-        _count(usage.get("input_tokens")),
-        _count(usage.get("output_tokens")),
+        model if model is None or len(model) <= MAX_MODEL else model[:MAX_MODEL],
+        input_tokens,
+        output_tokens,
         ",".join(further) if further else None,
-        "{" + ",".join([str(usage[name]) for name in further]) + "}" if further else None,
+        "{" + ",".join(map(str, further.values())) + "}" if further else None,
         None if response_time is None else round(response_time * 1000),
         _ratings(annotations) if annotations else None,
     )
 
 
-def _count(value: Any) -> int | None:
-    return value if type(value) is int and 0 <= value <= _MOST else None
-
-
-def _is_further(name: str, value: Any) -> bool:
-    if name in _NAMED or _count(value) is None:
-        return False
+@lru_cache(maxsize=1024)
+def _is_counter(name: str) -> bool:
     return _COUNTER.fullmatch(name) is not None
 
 

@@ -59,7 +59,9 @@ _TIMES = {
 _NEEDS_ESCAPE = {8: "\\b", 9: "\\t", 10: "\\n", 11: "\\v", 12: "\\f", 13: "\\r", 92: "\\\\"}
 _BODY = {table: columns.index("body") for table, (columns, _) in TABLES.items()}
 """JSON: nothing in it has to be escaped but the backslash."""
+_NULL = "\\N"
 _NO_FIGURES = b"\t\\N" * len(NONE) + b"\n"
+_NOTHING = [None] * len(NONE)
 _SPECIAL = re.compile(rb"[\x08\x0a-\x0d\\]")
 _SPECIAL_OR_TAB = re.compile(rb"[\x08-\x0d\\]")
 _ESCAPED = {value: chr(code) for code, value in _NEEDS_ESCAPE.items()}
@@ -114,7 +116,7 @@ def stored_turn(session: bytes, values: list[Any]) -> bytes:
     if _SPECIAL.search(start) or start.count(b"\t") != place - 1 or b"\n" in body:
         return stored_line(session, values)
     end = _NO_FIGURES
-    if any(value is not None for value in rest):
+    if rest != _NOTHING:
         end = b"".join([b"\t\\N" if v is None else b"\t" + _bytes(v) for v in rest]) + b"\n"
     return b"%b%b\t%b%b" % (session, start, body.replace(b"\\", b"\\\\"), end)
 
@@ -129,10 +131,15 @@ def _figures(turn: Turn) -> bytes:
     found = figures(turn)
     if found is NONE:
         return _NO_FIGURES
-    model, *others = ["\\N" if value is None else str(value) for value in found]
+    model, input_tokens, output_tokens, counters, counts, response_us, ratings = found
     # Nothing but the name of a model can hold what has to be escaped.
-    model = model if found.model is None else _text(model)
-    return ("\t" + "\t".join([model, *others]) + "\n").encode()
+    return (
+        f"\t{_NULL if model is None else _text(model)}"
+        f"\t{_NULL if input_tokens is None else input_tokens}"
+        f"\t{_NULL if output_tokens is None else output_tokens}"
+        f"\t{counters or _NULL}\t{counts or _NULL}"
+        f"\t{_NULL if response_us is None else response_us}\t{ratings or _NULL}\n"
+    ).encode()
 
 
 def fields(line: bytes) -> list[str | None]:

@@ -134,7 +134,7 @@ def test_what_an_earlier_release_wrote_counts(rig: Rig) -> None:
         "s",
         event("session.started", {"user_id": "u"}),
         turn("t1", "\0 \\u0000 \\\0", **answer, response_time_ms=0.0005, metadata={"\0": "\0"}),
-        turn("t2", "[]", usage={}, metadata={"annotations": []}),
+        turn("t2", "[]", usage={}, metadata={"annotations": [], "model": None, "usage": None}),
         *(
             event("turn.annotated", {"turn_id": "t2", "kind": "rating", "value": value, "by": by})
             for value, by in ((True, "a"), (-1, "b"), (1e-7, "c"), (2.0**53, "d"))

@@ -85,13 +85,16 @@ BEGIN
         );
         EXECUTE format(
             'UPDATE %1$I.turns AS t
-            SET (model, input_tokens, output_tokens, counters, counts, response_us, ratings) = (
-                SELECT f.model, f.input_tokens, f.output_tokens, f.counters, f.counts,
-                    f.response_us, f.ratings
-                FROM pg_temp.figures(t.body) AS f
-            )
-            WHERE t.body !~ ''"model":null,"usage":null,"response_time_ms":null''
-                OR t.body !~ ''"annotations":\[\]''',
+            SET model = f.model,
+                input_tokens = f.input_tokens,
+                output_tokens = f.output_tokens,
+                counters = f.counters,
+                counts = f.counts,
+                response_us = f.response_us,
+                ratings = f.ratings
+            FROM %1$I.turns AS same
+            CROSS JOIN LATERAL pg_temp.figures(same.body) AS f
+            WHERE t.ctid = same.ctid AND NOT f IS NULL',
             found.generation
         );
         CONTINUE WHEN NOT found.indexed; -- it is being built, and gets its indexes at the end
