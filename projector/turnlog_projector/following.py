@@ -133,20 +133,20 @@ class Follower:
 
     def _fold_since(self, upto: dict[int, int]) -> dict[int, int]:
         """Fold the next chunk; returns the places that it has reached."""
-        left = sorted(p for p, pos in upto.items() if self.positions[p] < pos)
+        wanted = self._next_places(upto)
         rows = self.connection.execute(
             statement("archived_since"),
             {
-                "partitions": left,
-                "after": [self.positions[p] for p in left],
-                "upto": [upto[p] for p in left],
+                "partitions": list(wanted),
+                "after": [self.positions[p] for p in wanted],
+                "upto": list(wanted.values()),
                 "count": CHUNK_EVENTS,
                 "size": CHUNK_BYTES,
             },
         ).fetchall()
-        # Partitions before the last one of a chunk are in it up to their end.
-        last = rows[-1][0] if rows else left[-1]
-        reached = {p: upto[p] for p in left if p < last or not rows}
+        # Partitions before the last one of a chunk are in it as far as was asked for.
+        last = rows[-1][0] if rows else -1
+        reached = {p: pos for p, pos in wanted.items() if p < last or not rows}
         sessions: dict[SessionKey, list[Any]] = {}
         for partition, pos, *row in rows:
             sessions.setdefault(SessionKey(partition, row[0], row[1]), []).append(row)
@@ -155,6 +155,17 @@ class Follower:
         held = {k: v for k, v in sessions.items() if self.generation.has(k.tenant, k.session_id)}
         self._fold_rows(held, {**self.positions, **reached})
         return reached
+
+    def _next_places(self, upto: dict[int, int]) -> dict[int, int]:
+        """Up to which place each of the next partitions is to be brought by a chunk."""
+        wanted: dict[int, int] = {}
+        room = CHUNK_EVENTS
+        for partition, pos in sorted(upto.items()):
+            count = min(pos - self.positions[partition], room)
+            if count > 0:
+                wanted[partition] = self.positions[partition] + count
+                room -= count
+        return wanted
 
     def _fold_rows(self, sessions: dict[SessionKey, list[Any]], reached: dict[int, int]) -> None:
         """Fold archived events against the tables of the generation, and write what they change."""

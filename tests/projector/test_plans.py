@@ -150,8 +150,15 @@ def test_trim_next(seeded: Database, which: str) -> None:
 
 
 def test_archived_since(seeded: Database) -> None:
+    """A flip reads with the offsets locked what came last in each partition, and that alone."""
+    limits = {"count": 2000, "size": 10**7}
     params = {"partitions": [1, 2], "after": [500, 10], "upto": [700, 50]}
-    check(plan(seeded, "archived_since", {**params, "count": 2000, "size": 10**7}), "archive_pos")
+    check(plan(seeded, "archived_since", {**params, **limits}), "archive_pos")
+    ends = {"partitions": [1, 2, 3], "after": [19_900] * 3, "upto": [20_000] * 3}
+    found = plan(seeded, "archived_since", {**ends, **limits})
+    check(found, "archive_pos")
+    assert found["Actual Rows"] == 300
+    assert found["Shared Hit Blocks"] + found["Shared Read Blocks"] < 3000, found
 
 
 def test_archived_partition_streams_without_a_sort_of_its_bytes(seeded: Database) -> None:
