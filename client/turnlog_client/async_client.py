@@ -1,19 +1,15 @@
 """`AsyncClient`: the API for asyncio."""
 
 import asyncio
-import copy
 import time
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Self, TypeVar, Unpack
 
 import httpx
 
 from turnlog_client.calls import Async, AsyncAnswering
 from turnlog_client.exchange import Attempt, Failure, Pause, TokenWanted, exchange, failed
-from turnlog_client.exports import Downloads
-from turnlog_client.lists import Lists
-from turnlog_client.methods import Calls
+from turnlog_client.methods import Calls, ClientMethods
 from turnlog_client.requests import Reply, Request, Steps
 from turnlog_client.results import Answer, LastReply
 from turnlog_client.sending import LIMITS, is_download, prepare, reply_of
@@ -23,7 +19,7 @@ from turnlog_client.tokens import AsyncTokenProvider, AsyncTokens
 T = TypeVar("T")
 
 
-class AsyncClient(Calls, Lists, Downloads, Async):
+class AsyncClient(ClientMethods, Async):
     """Reads and writes the history over HTTP. The tasks of one event loop share it, and its
     connections. Nothing is connected before the first call.
 
@@ -50,13 +46,6 @@ class AsyncClient(Calls, Lists, Downloads, Async):
         self._owns_http = http is None
         self._http = http or httpx.AsyncClient(transport=transport, limits=LIMITS)
 
-    def for_user(self, user_id: str) -> Self:
-        """This client, acting for a user; the token needs the scope `service` or `admin`. It shares
-        the connections, and need not be closed."""
-        client = copy.copy(self)
-        vars(client).update(settings=replace(self.settings, as_user=user_id), _owns_http=False)
-        return client
-
     @property
     def answers(self) -> "AsyncAnswers":
         """The same calls, giving an `Answer`: the result, and how new it is."""
@@ -72,9 +61,6 @@ class AsyncClient(Calls, Lists, Downloads, Async):
 
     async def __aexit__(self, *_: object) -> None:
         await self.close()
-
-    def __repr__(self) -> str:
-        return f"<{type(self).__name__} {self.settings.base_url}>"
 
     async def run(self, steps: Steps[T], told: Callable[[Reply], None] | None = None) -> T:
         """Do what a method of the client describes; tell of each reply."""

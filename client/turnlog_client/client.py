@@ -1,18 +1,14 @@
 """`Client`: the API for threads."""
 
-import copy
 import time
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Self, TypeVar, Unpack
 
 import httpx
 
 from turnlog_client.calls import Sync, SyncAnswering
 from turnlog_client.exchange import Attempt, Failure, Pause, TokenWanted, exchange, failed
-from turnlog_client.exports import Downloads
-from turnlog_client.lists import Lists
-from turnlog_client.methods import Calls
+from turnlog_client.methods import Calls, ClientMethods
 from turnlog_client.requests import Reply, Request, Steps
 from turnlog_client.results import Answer, LastReply
 from turnlog_client.sending import LIMITS, is_download, prepare, reply_of
@@ -22,7 +18,7 @@ from turnlog_client.tokens import TokenProvider, Tokens
 T = TypeVar("T")
 
 
-class Client(Calls, Lists, Downloads, Sync):
+class Client(ClientMethods, Sync):
     """Reads and writes the history over HTTP. Threads may share it; connections are kept and shared
     among them. Nothing is connected before the first call.
 
@@ -47,13 +43,6 @@ class Client(Calls, Lists, Downloads, Sync):
         self._owns_http = http is None
         self._http = http or httpx.Client(transport=transport, limits=LIMITS)
 
-    def for_user(self, user_id: str) -> Self:
-        """This client, acting for a user; the token needs the scope `service` or `admin`. It shares
-        the connections, and need not be closed."""
-        client = copy.copy(self)
-        vars(client).update(settings=replace(self.settings, as_user=user_id), _owns_http=False)
-        return client
-
     @property
     def answers(self) -> "Answers":
         """The same calls, giving an `Answer`: the result, and how new it is."""
@@ -69,9 +58,6 @@ class Client(Calls, Lists, Downloads, Sync):
 
     def __exit__(self, *_: object) -> None:
         self.close()
-
-    def __repr__(self) -> str:
-        return f"<{type(self).__name__} {self.settings.base_url}>"
 
     def run(self, steps: Steps[T], told: Callable[[Reply], None] | None = None) -> T:
         """Do what a method of the client describes; tell of each reply."""

@@ -1,7 +1,8 @@
 """Sessions, by both clients."""
 
+import httpx
 import pytest
-from client_bench import Bench, listed, settled
+from client_bench import Bench, Kind, answering, listed, settled
 
 from turnlog_client import Conflict, InvalidRequest, NotFound, NotModified, SessionExists
 
@@ -131,11 +132,20 @@ async def test_ids_that_are_steps_of_a_path_are_ids(bench: Bench) -> None:
 
 
 @pytest.mark.parametrize("odd", ["", "a/b", "a b", "ü", "x" * 129, "a?b", "%2e"])
-async def test_an_id_that_is_none_is_refused_unsent(bench: Bench, odd: str) -> None:
+async def test_an_id_that_is_none_is_refused_unsent(kind: Kind, odd: str) -> None:
+    asked: list[httpx.Request] = []
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        asked.append(request)
+        return httpx.Response(200, json={})
+
+    client = answering(kind, answer)
     for wrong in (
-        lambda: bench.client.session(odd),
-        lambda: bench.client.delete_session(odd),
-        lambda: bench.client.retract_turn("s", odd),
+        lambda: client.session(odd),
+        lambda: client.delete_session(odd),
+        lambda: client.retract_turn("s", odd),
     ):
         with pytest.raises(InvalidRequest, match="allowed are 1 to 128"):
             await settled(wrong())
+    assert asked == []
+    await settled(client.close())
