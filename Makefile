@@ -21,7 +21,7 @@ test: $(STAMP)
 	$(BIN)/pytest $(PARALLEL) -m "not fault" $(ARGS)
 
 test-faults: $(STAMP)
-	$(BIN)/pytest -m fault $(ARGS)
+	$(BIN)/pytest -n 2 -m fault $(ARGS)
 
 test-oldest: $(STAMP)
 	TURNLOG_TEST_SERVERS=oldest $(BIN)/pytest $(PARALLEL) -m "integration and not fault" $(ARGS)
