@@ -17,6 +17,7 @@ from rig import Rig
 from truth import read_archive, read_streams, read_tables
 from verifying import run_verify
 
+from turnlog_projector.lines import TABLES
 from turnlog_projector.parking import list_parked, retry
 from turnlog_projector.replay import replay
 from turnlog_schemas import codec, upcast
@@ -79,7 +80,7 @@ def reasons(rig: Rig, generation: int) -> dict[str, Any]:
     """Turn -> why it was retracted, as the read models show it."""
     found: dict[str, Any] = {}
     for row in read_tables(rig.connection, generation)["turns"]:
-        body = codec.from_json(row[-1])
+        body = codec.from_json(row[TABLES["turns"].columns.index("body")])
         if body["status"] == "retracted":
             found[row[2]] = body["reason"]
     return found
