@@ -18,6 +18,8 @@ _GIVES_UP = 0.1
 """The share of calls that nobody resends after a failure."""
 _AGAIN = 0.05
 """The share of calls that are sent once more although they were answered."""
+_PAUSE_S = 0.02
+"""What a writer waits between two calls, on average: a campaign is about faults, not about load."""
 _KNOWN_TURNS = 50
 
 
@@ -63,7 +65,7 @@ class Writer(threading.Thread):
     def run(self) -> None:
         try:
             with TurnLog.connect(self._redis_url, timeout_s=1.0, retry_s=0.3) as log:
-                while not self._ending.is_set():
+                while not self._ending.wait(self._choice.expovariate(1 / _PAUSE_S)):
                     self._work(log)
         except BaseException as error:
             self.failure = error
