@@ -1,6 +1,7 @@
 """Files of archive dumps: plain, gzip or zstd. The name says what is written; what is read is told
 by its content."""
 
+import fcntl
 import gzip
 import io
 import os
@@ -31,7 +32,8 @@ class Unwritable(TurnlogError):
 @contextmanager
 def writing(path: str) -> Generator[Write]:
     """Write a file, or standard output for `-`. A file appears under its name when it is whole and
-    on disk, readable by its owner only; until then, and after a failure, what was there stays."""
+    on disk, readable by its owner only; until then, and after a failure, what was there stays. A
+    pipe or a device is written as it is."""
     if path == "-":
         yield sys.stdout.buffer.write
         sys.stdout.buffer.flush()
@@ -39,21 +41,42 @@ def writing(path: str) -> Generator[Write]:
     target = Path(path)
     temporary = target.with_name(target.name + ".part")
     try:
-        temporary.unlink(missing_ok=True)
-        fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    except OSError as error:
-        raise Unwritable(f"cannot write {path}: {error.strerror}") from None
-    try:
-        with os.fdopen(fd, "wb") as file:
-            with _compressing(file, target.suffix) as write:
+        if target.exists() and not target.is_file():
+            with target.open("wb") as file, _compressing(file, target.suffix) as write:
                 yield write
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(target)
+            return
+        with os.fdopen(_locked(temporary, path), "wb") as file:
+            try:
+                with _compressing(file, target.suffix) as write:
+                    yield write
+                file.flush()
+                os.fsync(file.fileno())
+                temporary.replace(target)  # while it is locked: then it is ours
+            except BaseException:
+                temporary.unlink(missing_ok=True)
+                raise
     except OSError as error:
         raise Unwritable(f"cannot write {path}: {error.strerror or error}") from None
-    finally:
-        temporary.unlink(missing_ok=True)
+
+
+def _locked(temporary: Path, path: str) -> int:
+    """A file that nobody else writes, empty and for its owner only; one that a killed process has
+    left is taken. Raises `Unwritable` when another process is writing it."""
+    fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW, 0o600)
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        # Whoever had it may have renamed the file that we opened.
+        if not os.path.samestat(temporary.stat(), os.fstat(fd)):
+            raise BlockingIOError
+        os.fchmod(fd, 0o600)
+        os.ftruncate(fd, 0)
+    except (BlockingIOError, FileNotFoundError):
+        os.close(fd)
+        raise Unwritable(f"cannot write {path}: another command is writing it") from None
+    except BaseException:
+        os.close(fd)
+        raise
+    return fd
 
 
 @contextmanager
