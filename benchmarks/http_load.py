@@ -97,7 +97,11 @@ class Load:
             *(self._ask_until(end, request) for _ in range(self._connections))
         )
         every = list(itertools.chain.from_iterable(times))
-        p99 = statistics.quantiles(every, n=100)[-1] if len(every) > 1 else every[0]
+        p99 = (
+            statistics.quantiles(every, n=100, method="inclusive")[-1]
+            if len(every) > 1
+            else every[0]
+        )
         return Rate(len(every) / (time.perf_counter() - began), p99 * 1000)
 
     async def _ask_until(self, end: float, request: bytes) -> list[float]:
