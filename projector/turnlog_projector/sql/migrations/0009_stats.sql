@@ -24,11 +24,21 @@ CREATE FUNCTION pg_temp.figures(
 )
 LANGUAGE plpgsql IMMUTABLE AS $$
 DECLARE
-    -- U+0000 is the one escape that JSON may hold and text may not.
-    turn json := regexp_replace(body, '(?<!\\)((?:\\\\)*)\\u0000', '\1\\ufffd', 'g');
-    usage json := turn -> 'usage';
+    turn json;
+    usage json;
+    annotations json;
 BEGIN
-    model := left(turn ->> 'model', 128);
+    -- U+0000 is the one escape that JSON may hold and text may not.
+    turn := CASE
+        WHEN strpos(body, '\u0000') > 0
+        THEN regexp_replace(body, '(?<!\\)((?:\\\\)*)\\u0000', '\1\ufffd', 'g')
+        ELSE body
+    END;
+    SELECT left(r.model, 128), r.usage, r.response_time_ms * 1000, r.annotations
+    INTO model, usage, response_us, annotations
+    FROM json_to_record(turn) AS r (
+        model text, usage json, response_time_ms double precision, annotations json
+    );
     IF json_typeof(usage) = 'object' THEN
         input_tokens := pg_temp.count_of(usage -> 'input_tokens');
         output_tokens := pg_temp.count_of(usage -> 'output_tokens');
@@ -46,12 +56,14 @@ BEGIN
             LIMIT 8
         ) AS further;
     END IF;
-    response_us := (turn ->> 'response_time_ms')::double precision * 1000;
+    IF annotations::text = '[]' THEN
+        RETURN;
+    END IF;
     SELECT string_agg(each.value, ',' ORDER BY each.place)
     INTO ratings
     FROM (
         SELECT a.item ->> 'value' AS value, a.place
-        FROM json_array_elements(turn -> 'annotations') WITH ORDINALITY AS a (item, place)
+        FROM json_array_elements(annotations) WITH ORDINALITY AS a (item, place)
         WHERE a.item ->> 'kind' = 'rating'
     ) AS each
     WHERE each.value IN ('true', 'false') OR each.value::double precision BETWEEN -2^53 AND 2^53;
