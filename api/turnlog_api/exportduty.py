@@ -4,6 +4,7 @@ them, and removes what has expired. Which API process does it does not matter; a
 import asyncio
 import logging
 import os
+import time
 from contextlib import suppress
 from multiprocessing import get_context
 from multiprocessing.process import BaseProcess
@@ -17,6 +18,8 @@ from turnlog_projector.errors import NotReady, ServerUnavailable
 _LOOK_S = 2.0
 _END_S = 5.0
 _MOST_PROCESSES = 2
+_START_S = 3.0
+"""So long a process may take to begin; until then what waits may be what it begins with."""
 
 _spawn = get_context("spawn")
 
@@ -32,6 +35,7 @@ class ExportDuty:
         self._nudged = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
         self._processes: list[BaseProcess] = []
+        self._started_at = -_START_S
 
     def open(self) -> None:
         """Begin to look."""
@@ -63,7 +67,10 @@ class ExportDuty:
         wanted, stale = await self._exports.due()
         if stale:
             await self._exports.sweep()
-        if wanted and len(self._processes) < _MOST_PROCESSES:
+        now = time.monotonic()
+        due = not self._processes or now >= self._started_at + _START_S
+        if wanted and due and len(self._processes) < _MOST_PROCESSES:
+            self._started_at = now
             process = _spawn.Process(
                 target=work, args=(self._settings, os.getpid()), name="turnlog export", daemon=True
             )

@@ -33,15 +33,12 @@ class MarkdownWriter:
 
     def __init__(self, *, annotations: bool = False) -> None:
         self._annotations = annotations
-        self._sessions = 0
 
     def begin(self) -> bytes:
         return b""
 
     def session(self, body: bytes) -> bytes:
         session: dict[str, Any] = from_json(body)
-        before = "\n---\n\n" if self._sessions else ""
-        self._sessions += 1
         title = _inline(session["title"] or f"Session {session['session_id']}")
         facts = [f"Session `{session['session_id']}`"]
         facts += [
@@ -50,13 +47,13 @@ class MarkdownWriter:
             if session[key]
         ]
         facts.append(f"{_time(session['created_at'])} to {_time(session['updated_at'])} UTC")
-        return f"{before}# {title}\n\n{' · '.join(facts)}\n".encode()
+        return f"# {title}\n\n{' · '.join(facts)}\n".encode()
 
     def turns(self, bodies: list[bytes]) -> bytes:
         return "".join(self._turn(from_json(body)) for body in bodies).encode()
 
     def end_session(self) -> bytes:
-        return b""
+        return b"\n"
 
     def end(self) -> bytes:
         return b""

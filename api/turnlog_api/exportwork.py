@@ -3,8 +3,8 @@ takes a minute, which requests would otherwise wait for.
 
 The process takes one export after another until none waits. It reads as the export's owner may, in
 one REPEATABLE READ transaction, so that a file shows one moment; it writes the file in parts of one
-MiB over a second connection, each together with a new lease. When the process dies, another one
-takes the export on, from its beginning, once the lease has run out.
+MiB over a second connection; every second a thread renews the lease. When the process dies,
+another one takes the export on, from its beginning, once the lease has run out.
 """
 
 import json
@@ -31,6 +31,8 @@ from turnlog_api.statements import sql
 from turnlog_projector.collecting import collect_less
 from turnlog_projector.database import Database, connect_postgres, one_line
 from turnlog_projector.errors import ServerUnavailable
+from turnlog_projector.logs import set_up_logging
+from turnlog_projector.settings import Settings
 from turnlog_schemas.errors import TurnlogError
 
 PART_BYTES = 1024 * 1024
@@ -38,7 +40,7 @@ PART_BYTES = 1024 * 1024
 
 MOST_ATTEMPTS = 3
 _ZSTD_LEVEL = 3
-_TELL_S = 1.0
+_MOST_TELL_S = 1.0
 
 logger = logging.getLogger(__name__)
 
@@ -46,11 +48,18 @@ logger = logging.getLogger(__name__)
 class WorkSettings(NamedTuple):
     """What the process is told."""
 
-    postgres_url: str
-    lease_s: float
-    """A runner that is silent for this long has lost the export."""
+    settings: Settings
+    """A runner that is silent for `lease_seconds` has lost the export."""
     keep_s: float
     """How long a file is kept."""
+
+    @property
+    def postgres_url(self) -> str:
+        return self.settings.postgres_url
+
+    @property
+    def lease_s(self) -> float:
+        return self.settings.lease_seconds
 
 
 class Claimed(NamedTuple):
@@ -72,6 +81,7 @@ def work(settings: WorkSettings, parent: int) -> None:
     parent is gone, waits again."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the server's, which ends this one
     signal.signal(signal.SIGTERM, signal.default_int_handler)
+    set_up_logging(settings.settings)
     collect_less()
     threading.Thread(target=_watch, args=(parent,), daemon=True).start()
     with (
@@ -131,14 +141,17 @@ def _run(connection: Database, settings: WorkSettings, claimed: Claimed) -> None
         raise
     except TurnlogError as error:
         job.end("failed", str(error))
+    except psycopg.errors.QueryCanceled:
+        job.end("failed", "Postgres took too long to answer")
     except psycopg.OperationalError:
         raise  # Postgres is gone, and with it the lease: somebody begins again
     except psycopg.Error as error:
         job.end("failed", one_line(error))
     except Exception as error:  # its text may hold what people wrote
         place = traceback.extract_tb(error.__traceback__)[-1]
-        job.end("failed", f"{type(error).__name__} in {place.name}")
-        raise
+        what = f"{type(error).__name__} in {place.name}"
+        logger.error("export %s failed: %s:%d", claimed.export_id, what, place.lineno or 0)
+        job.end("failed", what)
     else:
         logger.info(
             "export %s: %d bytes in %.1f s",
@@ -156,12 +169,15 @@ class _Job:
         self._claimed = claimed
         self._sessions = self._missing = self._done = 0
         self._total = Total(0, 0, 0)
-        self._told_at = 0.0
-        self._say_reader(connection, claimed.scope)
+        self._lock = threading.Lock()
+        """Of the connection, and of what is counted."""
+        self._ended = threading.Event()
+        connection.execute(sql("read_as", 0).replace("true", "false"), claimed.scope.settings())
 
     def write(self) -> None:
         """Read, and write the file to its end. Raises `Lost`."""
         claimed = self._claimed
+        threading.Thread(target=self._beat, daemon=True).start()
         with connect_postgres(
             with_role(self._settings.postgres_url), application_name="turnlog api export"
         ) as reading:
@@ -169,23 +185,26 @@ class _Job:
             with reading.transaction():
                 ask = AsReader(reading)
                 self._total = self._count(ask)
-                self._tell()
                 for output in run(
                     export(claimed.scope, claimed.chosen, claimed.options, LARGE), ask
                 ):
-                    self._sessions += output.sessions
-                    self._missing += output.missing
-                    self._done += output.items
-                    self.file.write(output)
-                    self._tell_now_and_then()
-        self.file.close()
-        self._tell()
+                    if self._ended.is_set():
+                        raise Lost
+                    with self._lock:
+                        self._sessions += output.sessions
+                        self._missing += output.missing
+                        self._done += output.items
+                        self.file.write(output)
+        with self._lock:
+            self.file.close()
+            self._tell()
         self.end("done")
 
     def end(self, state: str, error: str | None = None) -> None:
         """Write down what became of it."""
+        self._ended.set()
         params = {**self._where(), "state": state, "keep_s": self._settings.keep_s, "error": error}
-        with self._connection.transaction():
+        with self._lock, self._connection.transaction():
             ended = self._connection.execute(sql("export_end", 0), params).fetchone()
             if ended is not None and state != "done":
                 self._connection.execute(sql("export_drop_parts", 0), self._where())
@@ -212,9 +231,15 @@ class _Job:
             "bytes": self.file.bytes,
         }
 
-    def _tell_now_and_then(self) -> None:
-        if time.monotonic() >= self._told_at + min(_TELL_S, self._settings.lease_s / 3):
-            self._tell()
+    def _beat(self) -> None:
+        """Renew the lease, and tell how far the export is: one statement may take long."""
+        while not self._ended.wait(min(_MOST_TELL_S, self._settings.lease_s / 4)):
+            try:
+                with self._lock:
+                    if not self._ended.is_set():
+                        self._tell()
+            except (Lost, psycopg.Error):
+                self._ended.set()
 
     def _tell(self) -> None:
         self._write("export_tell", self._progress())
@@ -226,11 +251,6 @@ class _Job:
     def _write(self, name: str, params: dict[str, Any]) -> None:
         if self._connection.execute(sql(name, 0), params).fetchone() is None:
             raise Lost
-        self._told_at = time.monotonic()
-
-    @staticmethod
-    def _say_reader(connection: Database, scope: Scope) -> None:
-        connection.execute(sql("read_as", 0).replace("true", "false"), scope.settings())
 
 
 class _File:

@@ -41,9 +41,7 @@ class Service:
         )
         self.export_duty = ExportDuty(
             self.exports,
-            WorkSettings(
-                settings.postgres_url, settings.lease_seconds, settings.export_hours * 3600
-            ),
+            WorkSettings(settings, settings.export_hours * 3600),
         )
         self.user_eraser = UserEraser(self.log, self.reader, self.writer.turnlog)
 

@@ -8,6 +8,7 @@ import typer
 from turnlog_cli.commands.api import api
 from turnlog_cli.commands.archive import archive
 from turnlog_cli.commands.erase import erase
+from turnlog_cli.commands.export import export_
 from turnlog_cli.commands.generations import generations
 from turnlog_cli.commands.import_ import import_
 from turnlog_cli.commands.init import init
@@ -43,6 +44,7 @@ COMMANDS = {
     "projector": projector,
     "api": api,
     "import": import_,
+    "export": export_,
     "sessions": sessions,
     "search": search_,
     "show": show,

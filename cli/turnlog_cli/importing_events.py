@@ -28,8 +28,10 @@ class _Current:
     def __init__(self, session_id: str, first_seq: int) -> None:
         self.session_id = session_id
         self.next_seq = first_seq
-        self.refused = False
-        """Nothing more of it is taken."""
+        self.stopped = False
+        """Nothing more of it is taken: a line cannot be."""
+        self.failed = False
+        """Nothing more of it is appended."""
         self.is_new: bool | None = None
 
 
@@ -77,12 +79,12 @@ class EventImporter(Importer):
         if current is None or current.session_id != found.session_id or found.seq == 1:
             await self._send()
             current = self._current = _Current(found.session_id, found.seq)
-        if current.refused:
+        if current.stopped or current.failed:
             return
         try:
             event = self._event(current, found)
         except InvalidEvent as error:
-            current.refused = True
+            current.stopped = True
             self._refuse(
                 line,
                 f"session {found.session_id}, event {found.seq}: {error}; it and what comes behind"
@@ -138,12 +140,12 @@ class EventImporter(Importer):
         if before is not None:
             await asyncio.wait([before])
         session = run.session
-        if session.refused:
+        if session.failed:
             return
         try:
             known = await self._append_unknown(run)
         except (InvalidEvent, TooLarge, SessionErased, NotReady) as error:
-            session.refused = True
+            session.failed = True
             self._refuse(run.first_line, str(error))
             return
         self.counts.events += len(run.events) - known

@@ -81,10 +81,10 @@ CREATE FUNCTION turnlog.claim_export(lease interval, most_attempts integer)
 RETURNS SETOF turnlog.exports
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog AS $$
 DECLARE
-    found turnlog.exports;
+    oldest turnlog.exports;
 BEGIN
     LOOP
-        SELECT * INTO found FROM turnlog.exports
+        SELECT * INTO oldest FROM turnlog.exports
         WHERE state = 'waiting' OR (state = 'running' AND lease_until < now())
         ORDER BY export_id
         LIMIT 1
@@ -92,21 +92,21 @@ BEGIN
         IF NOT FOUND THEN
             RETURN;
         END IF;
-        DELETE FROM turnlog.export_chunks AS c WHERE c.export_id = found.export_id;
-        IF found.attempts < most_attempts THEN
+        DELETE FROM turnlog.export_chunks AS c WHERE c.export_id = oldest.export_id;
+        IF oldest.attempts < most_attempts THEN
             RETURN QUERY
                 UPDATE turnlog.exports AS e SET
                     state = 'running', attempts = attempts + 1, started_at = now(),
                     lease_until = now() + lease, sessions = 0, total_sessions = 0, missing = 0,
                     done = 0, total = 0, bytes = 0
-                WHERE e.export_id = found.export_id
+                WHERE e.export_id = oldest.export_id
                 RETURNING e.*;
             RETURN;
         END IF;
         UPDATE turnlog.exports AS e SET
             state = 'failed', ended_at = now(), expires_at = now() + interval '1 day', bytes = 0,
             error = format('its process died %s times: see the log of the API', e.attempts)
-        WHERE e.export_id = found.export_id;
+        WHERE e.export_id = oldest.export_id;
     END LOOP;
 END
 $$;
