@@ -102,15 +102,17 @@ class CsvWriter:
         return values + tuple(_notes(notes, kind) for kind in kinds)
 
     def _cell(self, value: object) -> str:
+        if value is None:
+            return ""
         text = value if isinstance(value, str) else _plain_value(value)
         if not self._whole_cells and len(text) > MAX_CELL // 2:
             text = _fitting(text)
+        if text[:1].isalnum():  # most: far cheaper to see
+            return text
         return f"'{text}" if _RISKY.match(text) else text
 
 
 def _plain_value(value: object) -> str:
-    if value is None:
-        return ""
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, dict | list):

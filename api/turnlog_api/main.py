@@ -109,7 +109,7 @@ def create_app(settings: ApiSettings) -> FastAPI:
             expose_headers=[
                 *("Turnlog-Seq", "Turnlog-Head", "Turnlog-As-Of"),
                 *("Turnlog-Behind", "Turnlog-Search-Behind", "Turnlog-Search-Lag"),
-                *("X-Request-Id", "Retry-After", "ETag"),
+                *("X-Request-Id", "Retry-After", "ETag", "Location", "Content-Disposition"),
             ],
         )
     return app
