@@ -6,6 +6,11 @@ from turnlog_projector.log import SessionKey, StoredEvent
 from turnlog_projector.sqlfiles import statement
 from turnlog_schemas.codec import RecordedEvent
 
+FETCH_EVENTS = 500
+"""So many rows of the archive are fetched at once,"""
+LARGE_EVENT_BYTES = 64 * 1024
+"""without the bytes of larger events: those are fetched one by one, when their turn comes."""
+
 
 def skipped_events(connection: Database, key: SessionKey) -> frozenset[int]:
     """The seqs of a session that an operator has declared void."""
@@ -29,6 +34,13 @@ def archived_events(
         statement("archived_events"), {**key._asdict(), "first": first, "count": count}
     )
     return [(StoredEvent(*row[:4]), row[4]) for row in rows]
+
+
+def large_event(connection: Database, key: SessionKey, seq: int) -> tuple[bytes, bytes]:
+    """The bytes of an archived event that was fetched without them, and their hash."""
+    query = statement("archived_event")
+    [(raw, hashed)] = connection.execute(query, (*key, seq), binary=True).fetchall()
+    return raw, hashed
 
 
 def decode_archived(

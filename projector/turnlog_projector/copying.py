@@ -7,7 +7,13 @@ from itertools import chain, groupby
 from operator import itemgetter
 from typing import Any, NamedTuple
 
-from turnlog_projector.archive import decode_archived, skipped_by_session
+from turnlog_projector.archive import (
+    FETCH_EVENTS,
+    LARGE_EVENT_BYTES,
+    decode_archived,
+    large_event,
+    skipped_by_session,
+)
 from turnlog_projector.batch import Parked, copy_lines, event_hash
 from turnlog_projector.crew import Kept
 from turnlog_projector.database import Database, connect_postgres
@@ -28,7 +34,6 @@ LARGE_SESSION_BYTES = 32 * 1024 * 1024
 """So is one of more bytes."""
 
 _FLUSH_BYTES = 2 * 1024 * 1024
-_FETCH_EVENTS = 500
 NO_SKIPS: frozenset[int] = frozenset()
 
 
@@ -70,15 +75,17 @@ def copy_partition(
                 "partition": partition,
                 "pos": pos,
                 "until": until,
+                "large": LARGE_EVENT_BYTES,
                 "tenants": [key.tenant for key in left_out],
                 "sessions": [key.session_id for key in left_out],
             },
         )
-        rows = chain.from_iterable(iter(partial(cursor.fetchmany, _FETCH_EVENTS), []))
+        rows = chain.from_iterable(iter(partial(cursor.fetchmany, FETCH_EVENTS), []))
         for (tenant, session_id), events in groupby(rows, itemgetter(0, 1)):
             key = SessionKey(partition, tenant, session_id)
             work = SessionWork(key, None, None)
-            decoded = decode_rows(key, events, skips.get(key, NO_SKIPS))
+            whole = _with_bytes(reader, key, events)
+            decoded = decode_rows(key, whole, skips.get(key, NO_SKIPS))
             if decoded is None:
                 copier.large.append(key)
                 continue
@@ -89,6 +96,16 @@ def copy_partition(
             if copier.add(work, decoded):
                 yield copier.flush()
     yield copier.flush()
+
+
+def _with_bytes(reader: Database, key: SessionKey, rows: Iterable[Any]) -> Iterator[Any]:
+    """Rows of a session, those of large events with their bytes, too; and with their hash, for they
+    may have been erased since the cursor was opened."""
+    for row in rows:
+        if row[5] is None:
+            raw, hashed = large_event(reader, key, row[2])
+            row = (*row[:5], raw, row[6], hashed)
+        yield row
 
 
 def _writer(url: str) -> Database:

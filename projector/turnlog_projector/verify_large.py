@@ -2,7 +2,6 @@
 are compared with the generation by SQL. All within the caller's snapshot."""
 
 from collections.abc import Iterator
-from itertools import islice
 
 from psycopg import sql
 
@@ -20,12 +19,11 @@ from turnlog_projector.verify_reading import (
     Limits,
     Page,
     archive_rows,
+    in_chunks,
     stream_lines,
 )
 from turnlog_projector.verify_sessions import Checked, check_parked, misplaced
 from turnlog_schemas.ids import partition_of
-
-_CHUNK_EVENTS = 500
 
 
 def check_large(
@@ -41,7 +39,7 @@ def check_large(
     snapshot of its own for it, not read-only: the temporary tables made in it go at its end."""
     archive = _Archive(limits, key, head)
     with archive_rows(connection, Page(key.partition, None, None, [key])) as rows:
-        while chunk := [row for _, _, row in islice(rows, _CHUNK_EVENTS)]:
+        for chunk in in_chunks(rows):
             archive.take(chunk, log)
     differences = archive.differences
     differences += check_head(key, head, archive.check.last)

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 from psycopg import IsolationLevel, sql
 
+from turnlog_projector.archive import FETCH_EVENTS, LARGE_EVENT_BYTES, large_event
 from turnlog_projector.database import Database, connect_postgres
 from turnlog_projector.generations import Generation, find_generation, positions_of
 from turnlog_projector.lines import (
@@ -21,7 +22,9 @@ from turnlog_projector.lines import (
 from turnlog_projector.log import SessionKey, StoredEvent
 from turnlog_projector.sqlfiles import statement
 
-_FETCH_EVENTS = 500
+_CHUNK_EVENTS = 500
+_CHUNK_BYTES = 8 * 1024 * 1024
+_HELD_BYTES = 32 * 1024 * 1024
 # Sessions are read by their keys, few at a time. Whatever the statistics of a generation say, or
 # when it has none, nothing beats its indexes at that.
 _PLANS = {"enable_seqscan": "off", "enable_hashjoin": "off", "enable_mergejoin": "off"}
@@ -142,7 +145,12 @@ def archive_rows(
     with connection.cursor(name="verified", binary=True) as cursor:
         if page.named:
             cursor.execute(
-                statement("verify_archive_of"), {"partition": page.partition, **_named(page.named)}
+                statement("verify_archive_of"),
+                {
+                    "partition": page.partition,
+                    "large": LARGE_EVENT_BYTES,
+                    **_named(page.named),
+                },
             )
         else:
             after, last = page.after or ("", ""), page.last or (None, None)
@@ -150,14 +158,29 @@ def archive_rows(
                 statement("verify_archive"),
                 {
                     "partition": page.partition,
+                    "large": LARGE_EVENT_BYTES,
                     "tenant": after[0],
                     "session_id": after[1],
                     "last_tenant": last[0],
                     "last_session": last[1],
                 },
             )
-        fetched = chain.from_iterable(iter(partial(cursor.fetchmany, _FETCH_EVENTS), []))
-        yield map(_archive_row, fetched)
+        fetched = chain.from_iterable(iter(partial(cursor.fetchmany, FETCH_EVENTS), []))
+        yield map(partial(_archive_row, connection, page.partition), fetched)
+
+
+def in_chunks(rows: Iterable[tuple[str, str, ArchiveRow]]) -> Iterator[list[ArchiveRow]]:
+    """Rows of one session, a few MB at a time."""
+    chunk: list[ArchiveRow] = []
+    size = 0
+    for _, _, row in rows:
+        chunk.append(row)
+        size += len(row.event.raw)
+        if len(chunk) == _CHUNK_EVENTS or size >= _CHUNK_BYTES:
+            yield chunk
+            chunk, size = [], 0
+    if chunk:
+        yield chunk
 
 
 def found_lines(
@@ -185,6 +208,28 @@ def found_lines(
     return found
 
 
+def held_at_once(
+    connection: Database, generation: int, keys: Sequence[SessionKey]
+) -> Iterator[list[SessionKey]]:
+    """Sessions in parts of which `found_lines` makes no more than some MB, or one session."""
+    named = _named(keys)
+    rows = connection.execute(
+        statement("sizes_of_turns", generation=generation), list(named.values())
+    )
+    sizes: dict[int, int] = dict(rows.fetchall())
+    part: list[SessionKey] = []
+    room = _HELD_BYTES
+    for place, key in enumerate(keys, 1):
+        size = sizes.get(place, 0)
+        if part and size > room:
+            yield part
+            part, room = [], _HELD_BYTES
+        part.append(key)
+        room -= size
+    if part:
+        yield part
+
+
 def stream_lines(
     connection: Database, generation: int, table: str, key: SessionKey
 ) -> Iterator[bytes]:
@@ -203,7 +248,9 @@ def _named(keys: Iterable[SessionKey]) -> dict[str, list[str]]:
     return {"tenants": [key.tenant for key in keys], "sessions": [key.session_id for key in keys]}
 
 
-def _archive_row(row: Any) -> tuple[str, str, ArchiveRow]:
+def _archive_row(connection: Database, partition: int, row: Any) -> tuple[str, str, ArchiveRow]:
     tenant, session_id, seq, event_id, recorded_at, raw, repeat_of, pos, hash_ = row
+    if raw is None:
+        raw, _ = large_event(connection, SessionKey(partition, tenant, session_id), seq)
     event = StoredEvent(seq, event_id, recorded_at, raw)
     return tenant, session_id, ArchiveRow(event, repeat_of, pos, hash_)

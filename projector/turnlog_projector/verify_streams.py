@@ -3,16 +3,14 @@ may be healed, trimmed or erased: only what stays different for a while is a dif
 
 import time
 from collections.abc import Iterator, Sequence
-from itertools import islice
 
 from turnlog_projector.database import Database
 from turnlog_projector.log import LogReader, SessionKey
 from turnlog_projector.verify_differences import Difference
 from turnlog_projector.verify_log import compare_stream
-from turnlog_projector.verify_reading import Page, archive_rows
+from turnlog_projector.verify_reading import Page, archive_rows, in_chunks
 
 _PAUSES_S = (0.05, 0.2, 1.0)
-_CHUNK_EVENTS = 500
 
 
 class Suspects:
@@ -43,6 +41,7 @@ class Suspects:
             self._connection.transaction(),
             archive_rows(self._connection, Page(key.partition, None, None, [key])) as rows,
         ):
-            while chunk := [row.event for _, _, row in islice(rows, _CHUNK_EVENTS)]:
-                [tail] = self._log.tails([(key, chunk[0].seq, chunk[-1].seq)])
-                yield from compare_stream(key, chunk, tail.events)
+            for chunk in in_chunks(rows):
+                archived = [row.event for row in chunk]
+                [tail] = self._log.tails([(key, archived[0].seq, archived[-1].seq)])
+                yield from compare_stream(key, archived, tail.events)

@@ -18,6 +18,7 @@ from turnlog_projector.verify_reading import (
     Refused,
     found_lines,
     heads_of,
+    held_at_once,
     next_heads,
     snapshot,
     verify_connection,
@@ -68,10 +69,12 @@ def digest_partition(
         with snapshot(connection, job.generation):
             heads = next_heads(connection, partition, after, _PAGE_SESSIONS)
             keys = [key for key in heads if key not in left_out]
-            lines = found_lines(connection, job.generation, keys)
+            digest = 0
+            for part in held_at_once(connection, job.generation, keys):
+                lines = found_lines(connection, job.generation, part)
+                digest = added(digest, *(session_digest(lines[key]) for key in part))
         if not heads:
             return
-        digest = added(*(session_digest(lines[key]) for key in keys))
         events = sum(heads[key].seq for key in keys)
         yield Checked(len(keys), events, digest, digest, [])
         after = list(heads)[-1][1:]

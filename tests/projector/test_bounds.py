@@ -1,19 +1,21 @@
 """A batch takes little memory, whatever lies in the log: large events that no index entry tells of,
-old large turns that are touched again, large rows of sessions."""
+old large turns that are touched again, large rows of sessions. So does a replay, or a proof."""
 
 import tracemalloc
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import pytest
 from appending import NewEvent, event, turn
 from rig import Rig, dump, patched, restore
+from verifying import run_verify
 
-from turnlog_projector import caching
+from turnlog_projector import caching, copying, refold, verify_reading, verify_sessions
 from turnlog_projector import heal as heal_module
 from turnlog_projector import projection as projection_module
 from turnlog_projector.audit import settle
 from turnlog_projector.log import IndexEntry
 from turnlog_projector.projection import Projection
+from turnlog_projector.replay import replay
 
 pytestmark = pytest.mark.integration
 
@@ -119,3 +121,39 @@ def test_healing_reads_little_and_tells_the_index_how_much_it_wrote(rig: Rig) ->
     rig.drain(rig.projection())
     rig.audit_all(projection)
     rig.check()
+
+
+@pytest.fixture
+def small_pages() -> Iterator[None]:
+    """What a replay or a verification holds of sessions at once is a MB."""
+    with (
+        patched(copying, "_FLUSH_BYTES", LIMIT),
+        patched(verify_sessions, "PAGE_BYTES", LIMIT),
+        patched(verify_reading, "_HELD_BYTES", LIMIT),
+        patched(verify_reading, "_CHUNK_BYTES", LIMIT),
+    ):
+        yield
+
+
+@pytest.mark.usefixtures("small_pages")
+def test_a_replay_and_a_verification_of_large_events(rig: Rig) -> None:
+    """Postgres is asked for hundreds of rows at once, but not with the bytes of large events."""
+    names = [f"s{number}" for number in range(200) if rig.key(f"s{number}").partition == 0]
+    for number in range(300):
+        rig.writer.append(names[number % 40], turn(f"t{number}", LARGE))
+    rig.drain(rig.projection())
+    assert peak_of(lambda: replay(rig.postgres_url, tell=lambda _: None)) < 12 * LIMIT
+    found: list[object] = []
+    assert peak_of(lambda: found.append(run_verify(rig)[1])) < 12 * LIMIT
+    assert found == [[]]
+
+
+@pytest.mark.usefixtures("small_pages")
+def test_a_verification_of_a_large_session_of_large_events(rig: Rig) -> None:
+    for number in range(100):
+        rig.writer.append("s", turn(f"t{number}", LARGE))
+    rig.drain(rig.projection())
+    with patched(refold, "CHUNK_BYTES", LIMIT):
+        found: list[object] = []
+        assert peak_of(lambda: found.append(run_verify(rig)[1])) < 8 * LIMIT
+    assert found == [[]]

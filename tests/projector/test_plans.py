@@ -168,6 +168,7 @@ def test_archived_partition_streams_without_a_sort_of_its_bytes(seeded: Database
         "partition": 1,
         "pos": 10**9,
         "until": None,
+        "large": 65536,
         "tenants": ["default"],
         "sessions": ["s1"],
     }
@@ -237,10 +238,16 @@ BEHIND = {"tenant": "default", "session_id": "s5"}
     [
         ("verify_heads", {"partition": 1, **BEHIND, "count": 20}, "heads_pkey"),
         ("verify_heads_of", {"partition": 1, **KEYS}, "heads_pkey"),
-        ("verify_archive_of", {"partition": 1, **KEYS}, "archive_pkey"),
+        ("verify_archive_of", {"partition": 1, "large": 65536, **KEYS}, "archive_pkey"),
         (
             "verify_archive",
-            {"partition": 1, **BEHIND, "last_tenant": "default", "last_session": "s50"},
+            {
+                "partition": 1,
+                "large": 65536,
+                **BEHIND,
+                "last_tenant": "default",
+                "last_session": "s50",
+            },
             "archive_pkey",
         ),
         (
@@ -254,6 +261,11 @@ def test_what_verification_reads_of_the_log(
     seeded: Database, name: str, params: dict[str, Any], index: str
 ) -> None:
     check(plan(seeded, name, params), index)
+
+
+def test_sizes_of_turns(seeded: Database) -> None:
+    found = plan(seeded, "sizes_of_turns", list(KEYS.values()))
+    assert "Seq Scan" not in {each["Node Type"] for each in nodes(found)}, found
 
 
 @pytest.mark.parametrize("table", ["sessions", "turns"])
