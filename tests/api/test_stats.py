@@ -296,7 +296,7 @@ async def test_bad_input_is_named(
     assert all(value not in document["detail"] for value in params.values())
 
 
-async def test_the_day_ends_a_turn_of_its_last_microsecond(
+async def test_a_day_has_its_first_microsecond_and_its_last(
     stage: Stage, api: httpx.AsyncClient
 ) -> None:
     midnight = datetime(2026, 1, 11, tzinfo=UTC)
@@ -306,3 +306,4 @@ async def test_the_day_ends_a_turn_of_its_last_microsecond(
     found = await ask(api, since="2026-01-10", until="2026-01-12")
     assert by_day(found, "turns") == {"2026-01-10": 1, "2026-01-11": 1}
     assert (await ask(api, since="2026-01-10", until="2026-01-11"))["total"]["turns"] == 1
+    assert (await ask(api, since="2026-01-11", until="2026-01-12"))["total"]["turns"] == 1
