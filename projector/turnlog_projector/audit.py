@@ -17,7 +17,7 @@ from turnlog_projector.erasure_lost import take_tombstone
 from turnlog_projector.errors import Quarantined
 from turnlog_projector.heal import heal
 from turnlog_projector.healings import record_entry, record_index
-from turnlog_projector.log import SessionKey
+from turnlog_projector.log import Held, SessionKey
 from turnlog_projector.parking import park
 from turnlog_projector.projection import Projection, StreamBroken
 from turnlog_projector.sqlfiles import statement
@@ -141,14 +141,16 @@ def _check_heads(
     noted in `behind`, if given, with the seq that it has to reach."""
     if not heads:
         return 0
-    lengths = dict(zip(heads, projection.log.lengths(heads), strict=True))
+    held = dict(zip(heads, projection.log.held(heads), strict=True))
     archived = projection.models.archived(heads)
     wrong = 0
-    for key, head in heads.items():
+    for key, found in held.items():
+        head = found.head
+        if head is None:
+            continue  # gone by now: `_check_missing` comes to it
         known = archived.get(key)
-        reason = _fault(head, lengths[key], known)
-        length, _ = lengths[key]
-        waits = head.seq > (known.seq if known else 0) and length == head.seq - head.base
+        reason = _fault(head, found, known)
+        waits = head.seq > (known.seq if known else 0) and found.length == head.seq - head.base
         if behind is not None and waits:
             behind[key] = head.seq
             continue
@@ -167,14 +169,13 @@ def _check_behind(projection: Projection, behind: dict[SessionKey, int]) -> int:
     return len(late)
 
 
-def _fault(head: Head, lengths: tuple[int, int], archived: Archived | None) -> str | None:
-    length, known = lengths
-    if -1 in lengths:
+def _fault(head: Head, held: Held, archived: Archived | None) -> str | None:
+    if -1 in (held.length, held.ids):
         return "a key of it holds another kind of data"
-    if length != head.seq - head.base:
-        return f"the stream holds {length} events, its head counts {head.seq - head.base}"
-    if length != known:
-        return f"the stream holds {length} events, their ids are {known}"
+    if held.length != head.seq - head.base:
+        return f"the stream holds {held.length} events, its head counts {head.seq - head.base}"
+    if held.length != held.ids:
+        return f"the stream holds {held.length} events, their ids are {held.ids}"
     if archived is None:
         return "not archived yet"
     if head.seq < archived.seq:

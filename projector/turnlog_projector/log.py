@@ -59,6 +59,16 @@ class StoredEvent(NamedTuple):
     raw: bytes
 
 
+class Held(NamedTuple):
+    """How much Redis holds of a session at one moment."""
+
+    head: Head | None
+    length: int
+    """Entries of the stream. -1: somebody has put another kind of data there."""
+    ids: int
+    """Event ids that are known of it, as many: the append script keeps both the same. -1: alike."""
+
+
 class Tail(NamedTuple):
     """The newest part of a session as Redis holds it."""
 
@@ -123,16 +133,20 @@ class LogReader:
         reply = self.client.xrevrange(self.keys(key).stream, max=f"{upto}-0", count=count)
         return [_stored(raw) for raw in cast(list[RawEntry], reply)]
 
-    def lengths(self, keys: Iterable[SessionKey]) -> list[tuple[int, int]]:
-        """How many entries each stream has, and how many event ids are known of it; the append
-        script keeps both the same. -1: somebody has put another kind of data there."""
-        pipe = self.client.pipeline(transaction=False)
+    def held(self, keys: Iterable[SessionKey]) -> list[Held]:
+        """How much Redis holds of some sessions of one partition. In one transaction: between two
+        commands there is room for an append."""
+        pipe = self.client.pipeline(transaction=True)
         for key in keys:
             names = self.keys(key)
+            pipe.hget(names.heads, names.field)
             pipe.xlen(names.stream)
             pipe.hlen(names.ids)
-        replies = [_checked(reply, -1) for reply in pipe.execute(raise_on_error=False)]
-        return list(zip(replies[::2], replies[1::2], strict=True))
+        replies = iter([_checked(reply, -1) for reply in pipe.execute(raise_on_error=False)])
+        return [
+            Held(Head.parse(value) if value else None, length, ids)
+            for value, length, ids in zip(replies, replies, replies, strict=True)
+        ]
 
     def is_sound(self, key: SessionKey, seq: int, event_id: str, recorded_at: int) -> bool:
         """Whether stream, ids and head agree, the stream holds the event at `seq` (or did, before

@@ -51,6 +51,24 @@ def test_an_anchor_that_is_lost_is_set_anew(rig: Rig) -> None:
     rig.check()
 
 
+def test_appends_during_an_audit_are_no_losses(rig: Rig) -> None:
+    """What is appended while a head and its stream are looked at is in both or in neither."""
+    filled(rig)
+    projection = rig.projection()
+    read_heads = projection.log.heads
+
+    def heads(*args: int) -> object:
+        found = read_heads(*args)
+        for key in found[1]:
+            rig.writer.append(key.session_id, turn(f"meanwhile-{key.partition}"))
+        return found
+
+    with patched(projection.log, "heads", heads):
+        assert rig.audit_all(projection) == 0
+    assert rig.count("healings") == 0
+    rig.check()
+
+
 def test_an_index_that_is_lost_as_a_whole(rig: Rig) -> None:
     filled(rig)
     for partition in range(rig.partitions):
