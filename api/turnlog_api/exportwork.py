@@ -31,6 +31,7 @@ from turnlog_api.statements import sql
 from turnlog_projector.collecting import collect_less
 from turnlog_projector.database import Database, connect_postgres, one_line
 from turnlog_projector.errors import ServerUnavailable
+from turnlog_projector.generations import NoSuchGeneration
 from turnlog_projector.logs import set_up_logging
 from turnlog_projector.settings import Settings
 from turnlog_schemas.errors import TurnlogError
@@ -139,6 +140,10 @@ def _run(connection: Database, settings: WorkSettings, claimed: Claimed) -> None
         with suppress(psycopg.Error):  # else the lease tells, after a while
             job.end("waiting")
         raise
+    except NoSuchGeneration:  # dropped between a look at which is read, and the reading
+        job.end("waiting")
+    except ServerUnavailable:
+        raise  # as below
     except TurnlogError as error:
         job.end("failed", str(error))
     except psycopg.errors.QueryCanceled:
