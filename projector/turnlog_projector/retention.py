@@ -26,9 +26,13 @@ class Idle(NamedTuple):
     """When that came, ms since 1970."""
 
 
-def due_before(connection: Database, older_than: timedelta) -> int:
-    """Sessions are due whose last event was recorded before this time, ms since 1970."""
-    now = scalar(connection, "SELECT extract(epoch FROM clock_timestamp())::float8")
+def due_before(log: LogReader, connection: Database, older_than: timedelta) -> int:
+    """Sessions are due whose last event was recorded before this time, ms since 1970. The clocks of
+    both servers have to say so: one that runs ahead must not erase what is not to be brought back.
+    """
+    now: float = scalar(connection, "SELECT extract(epoch FROM clock_timestamp())::float8")
+    seconds, microseconds = log.client.time()
+    now = min(now, seconds + microseconds / 1_000_000)
     return int((now - older_than.total_seconds()) * 1000)
 
 

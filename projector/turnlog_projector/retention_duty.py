@@ -55,7 +55,7 @@ class RetentionDuty:
 
     def _erase(self) -> Iterator[None]:
         """One pass over the partitions that the worker owns."""
-        before = due_before(self._connection, self._older_than)
+        before = due_before(self._log, self._connection, self._older_than)
         erased = failed = 0
         for partition in sorted(self._owned):
             if partition not in self._owned:  # not any more

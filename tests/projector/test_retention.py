@@ -1,5 +1,6 @@
 """Sessions that nothing has come to for too long are erased; others never."""
 
+import time
 from datetime import timedelta
 
 import pytest
@@ -7,7 +8,8 @@ from appending import event, turn
 from rig import Rig, patched
 from servers import wait_until
 
-from turnlog_projector import retention_duty
+from turnlog_projector import retention, retention_duty
+from turnlog_projector.log import LogReader
 from turnlog_projector.retention import Idle, due_before, erase_idle, idle_sessions
 from turnlog_projector.settings import Settings
 
@@ -27,7 +29,7 @@ def age(rig: Rig, days: int, *session_ids: str) -> None:
 
 def due(rig: Rig, *, tenant: str | None = None, count: int = 2) -> list[Idle]:
     """All that is due after a month."""
-    before = due_before(rig.connection, MONTH)
+    before = due_before(LogReader(rig.client, rig.partitions), rig.connection, MONTH)
     return [
         idle
         for partition in range(rig.partitions)
@@ -49,6 +51,23 @@ def test_sessions_are_due_by_their_last_event(rig: Rig) -> None:
     assert names(due(rig)) == [f"s{number}" for number in range(1, 8)]
     assert names(due(rig, tenant="other")) == []
     assert due(rig)[0].seq == 1
+
+
+@pytest.mark.parametrize("ahead", ["redis", "postgres"])
+def test_a_clock_that_runs_ahead_erases_nothing(rig: Rig, ahead: str) -> None:
+    now = int(time.time())
+    redis_now, postgres_now = (now + 10**8, now) if ahead == "redis" else (now, now + 10**8)
+    log = LogReader(rig.client, rig.partitions)
+
+    def postgres_time(*_: object) -> float:
+        return postgres_now
+
+    with (
+        patched(rig.client, "time", lambda: (redis_now, 0)),
+        patched(retention, "scalar", postgres_time),
+    ):
+        before = due_before(log, rig.connection, MONTH)
+    assert before == (now - 30 * 86400) * 1000
 
 
 def test_what_is_erased_is_not_due_again(rig: Rig) -> None:

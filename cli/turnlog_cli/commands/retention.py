@@ -94,7 +94,7 @@ def retention(
         log,
         connection,
     ):
-        before = due_before(connection, older_than)
+        before = due_before(log, connection, older_than)
         with Bar("retention") as bar:
             for partition in range(log.partitions):
                 for idle in idle_sessions(

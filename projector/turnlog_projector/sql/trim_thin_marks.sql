@@ -1,4 +1,5 @@
--- Of marks older than a day keep one an hour, of those older than 35 days one a day: the last.
+-- Of marks older than a day keep one an hour, of those older than 35 days one a day: the last. Those of
+-- the future go.
 WITH numbered AS (
     SELECT partition, at,
         row_number() OVER (
@@ -14,4 +15,4 @@ WITH numbered AS (
 )
 DELETE FROM turnlog.trim_marks AS m
 USING numbered
-WHERE numbered.place > 1 AND m.partition = numbered.partition AND m.at = numbered.at
+WHERE (numbered.place > 1 OR m.at > now()) AND m.partition = numbered.partition AND m.at = numbered.at
