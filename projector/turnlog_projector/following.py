@@ -11,7 +11,7 @@ from turnlog_projector.folding import fold_prefetched, prefetch
 from turnlog_projector.generations import Generation, lock_positions, move_positions
 from turnlog_projector.log import SessionKey
 from turnlog_projector.readmodels import ReadModels
-from turnlog_projector.refold import refold_session
+from turnlog_projector.refold import fold_on, refold_session
 from turnlog_projector.refusals import refusal
 from turnlog_projector.sqlfiles import statement
 from turnlog_projector.work import SessionWork
@@ -115,9 +115,24 @@ class Follower:
 
     def _refold(self, key: SessionKey, pos: int) -> None:
         """Fold one session afresh, up to a place in the archive; in the caller's transaction."""
-        parked = refold_session(
-            self.connection, self.number, key, upto_pos=pos, upto_seq=self._upto_seq(key)
+        upto_seq = self._upto_seq(key)
+        parked = refold_session(self.connection, self.number, key, upto_pos=pos, upto_seq=upto_seq)
+        self._note(key, parked)
+
+    def _fold_on(self, key: SessionKey, pos: int) -> None:
+        """Fold one session from where it is up to a place in the archive, by itself."""
+        known = ReadModels(self.connection, self.number).known([key], largest=None)
+        parked = fold_on(
+            self.connection,
+            self.number,
+            key,
+            known[key].session,
+            upto_pos=pos,
+            upto_seq=self._upto_seq(key),
         )
+        self._note(key, parked)
+
+    def _note(self, key: SessionKey, parked: Parked | None) -> None:
         self.touched.add(key)
         self.parked.pop(key, None)
         if parked is not None:
@@ -176,6 +191,7 @@ class Follower:
         skips = self.skipped()
         works: list[tuple[SessionWork, list[RecordedEvent]]] = []
         afresh: list[SessionKey] = []
+        alone: list[SessionKey] = []
         for key, rows in sessions.items():
             if any(erasing_event(Stored(*row[2:6]), row[6]) is not None for row in rows):
                 afresh.append(key)
@@ -184,7 +200,7 @@ class Follower:
                 continue
             session = found[key].session
             if found[key].left_out:
-                afresh.append(key)  # by itself, for its row is large
+                alone.append(key)  # for its row is large
                 continue
             if rows[0][2] != (session["seq"] if session is not None else 0) + 1:
                 # It had stopped before: parked when the generation was live, or never complete.
@@ -200,7 +216,7 @@ class Follower:
                 self.parked[key] = decoded.stopped
             works.append((work, decoded.events))
         large = prefetch(models, works, size=CHUNK_BYTES)
-        afresh += large
+        alone += large
         works = [(work, events) for work, events in works if work.key not in large]
         self.parked |= {parked.key: parked for parked in fold_prefetched(works)}
         try:
@@ -212,6 +228,8 @@ class Follower:
             afresh += [work.key for work, _ in works]  # one by one, which parks the one refused
         for key in afresh:
             self._refold(key, reached[key.partition])
+        for key in alone:
+            self._fold_on(key, reached[key.partition])
 
     def _holds(self, row: Any) -> bool:
         _, _, seq, _, recorded_at, *_ = row

@@ -46,24 +46,27 @@ def refold_session(
     noting it as parked is left to the caller. What anyone has cached of the session is stale then.
     What is gone cannot be searched any more; the worker makes the rest of it searchable again.
     """
-    stopped = _refold(connection, generation, key, upto_pos, upto_seq)
+    _remove_rows(connection, generation, key)
+    stopped = fold_on(connection, generation, key, None, upto_pos=upto_pos, upto_seq=upto_seq)
     if generation != SCRATCH:
         make_again(connection, generation, key)
     return stopped
 
 
-def _refold(
+def fold_on(
     connection: Database,
     generation: int,
     key: SessionKey,
+    session: Session | None,
+    *,
     upto_pos: int | None,
     upto_seq: int | None,
 ) -> Parked | None:
-    _remove_rows(connection, generation, key)
+    """The same from where the generation holds the session, which is `session`; nothing is removed
+    before."""
     skipped = skipped_events(connection, key)
     limits = {"upto_pos": upto_pos, "upto_seq": upto_seq}
     limits |= {"count": CHUNK_EVENTS, "size": CHUNK_BYTES}
-    session: Session | None = None
     while True:
         first = session["seq"] + 1 if session is not None else 1
         rows = connection.execute(

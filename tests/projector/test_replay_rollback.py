@@ -71,6 +71,31 @@ def test_a_former_generation_catches_up_and_is_live_again(
     rig.check()
 
 
+def test_large_rows_are_caught_up_with_one_by_one_but_not_from_their_beginning(rig: Rig) -> None:
+    """Else a session of 100,000 turns would be folded whole for each chunk that has an event of it."""
+    fill(rig)
+    metadata = {"prompt": "x" * 5000}
+    rig.writer.append("s0", event("session.updated", {"metadata": metadata}))
+    rig.writer.append("s1", turn("large", "x" * 20_000), turn("large-2", "x" * 20_000))
+    rig.drain(rig.projection())
+    flip(rig)
+    projection = rig.projection()
+    for number in range(3):
+        rig.writer.append("s0", turn(f"more{number}"))
+        rig.writer.append("s2", turn(f"more{number}"))
+        for turn_id in ("large", "large-2"):
+            rating = {"turn_id": turn_id, "kind": "rating", "value": number, "by": "u"}
+            rig.writer.append("s1", event("turn.annotated", rating))
+    rig.drain(projection)
+    with (
+        patched(following_module, "CHUNK_BYTES", 10_000),
+        patched(following_module, "refold_session", None),
+    ):
+        assert back(rig, everything=True).caught_up == 12
+    assert read_tables(rig.connection, 1) == read_tables(rig.connection, 2)
+    rig.check()
+
+
 def test_appends_go_on_while_generations_take_turns(rig: Rig) -> None:
     stop = threading.Event()
 
