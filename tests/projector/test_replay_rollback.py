@@ -72,7 +72,7 @@ def test_a_former_generation_catches_up_and_is_live_again(
 
 
 def test_large_rows_are_caught_up_with_one_by_one_but_not_from_their_beginning(rig: Rig) -> None:
-    """Else a session of 100,000 turns would be folded whole for each chunk that has an event of it."""
+    """Else a session of 100,000 turns would be folded whole for every chunk that tells of it."""
     fill(rig)
     metadata = {"prompt": "x" * 5000}
     rig.writer.append("s0", event("session.updated", {"metadata": metadata}))
