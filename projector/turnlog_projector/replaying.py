@@ -2,7 +2,9 @@
 
 import logging
 from collections.abc import Generator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+
+import psycopg
 
 from turnlog_projector.database import Database, check_schema, connect_postgres, scalar
 from turnlog_projector.generations import drop_generation
@@ -26,6 +28,7 @@ def replay_connection(postgres_url: str) -> Generator[Database]:
     """
     with connect_postgres(postgres_url, application_name="turnlog replay") as connection:
         check_schema(connection)
+        _end_with_its_client(connection)
         if not scalar(connection, "SELECT pg_try_advisory_lock(%s)", _LOCK):
             raise ReplayUnderWay("another replay is under way; wait for it, or stop it")
         try:
@@ -34,6 +37,13 @@ def replay_connection(postgres_url: str) -> Generator[Database]:
         finally:
             if not connection.closed and not connection.broken:
                 connection.execute("SELECT pg_advisory_unlock(%s)", (_LOCK,))
+
+
+def _end_with_its_client(connection: Database) -> None:
+    """Else what was killed while an index is made keeps its lock until that is done. Not every
+    system that Postgres runs on can tell."""
+    with suppress(psycopg.errors.InvalidParameterValue):
+        connection.execute("SET client_connection_check_interval = '2s'")
 
 
 @contextmanager

@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from unittest.mock import patch
 
 import pytest
@@ -22,6 +23,7 @@ from turnlog_projector.parking import list_parked
 from turnlog_projector.replay import replay
 from turnlog_projector.replay_session import replay_session
 from turnlog_projector.replay_until import CannotLook, Point, UntilReport, replay_until
+from turnlog_projector.replaying import ReplayUnderWay, replay_connection
 from turnlog_projector.verify_differences import Difference
 from turnlog_schemas import fold as fold_module
 from turnlog_schemas.codec import RecordedEvent
@@ -241,3 +243,29 @@ def test_a_replay_that_is_broken_off_leaves_nothing_for_long(rig: Rig, number: i
     replay(rig.postgres_url, tell=lambda _: None)
     assert [state for _, state in states(rig)] == ["kept", "live"]
     rig.check()
+
+
+_IN_A_STATEMENT = """
+import sys
+from turnlog_projector.replaying import replay_connection
+
+with replay_connection(sys.argv[1]) as connection:
+    connection.execute("SELECT pg_sleep(3600)")
+"""
+
+
+def test_a_replay_killed_within_a_long_statement_is_not_under_way_for_as_long(rig: Rig) -> None:
+    """Such as one that makes an index: Postgres would go on with it, and keep the lock."""
+    sleeping = "SELECT count(*) FROM pg_stat_activity WHERE query = 'SELECT pg_sleep(3600)'"
+    with subprocess.Popen([sys.executable, "-c", _IN_A_STATEMENT, rig.postgres_url]) as process:
+        wait_until(
+            lambda: rig.connection.execute(sleeping).fetchone() == (1,), "the statement runs"
+        )
+        process.kill()
+
+    def free() -> bool:
+        with suppress(ReplayUnderWay), replay_connection(rig.postgres_url):
+            return True
+        return False
+
+    wait_until(free, "nobody holds the lock")
