@@ -1,6 +1,7 @@
 """What the commands print, their exit codes, and their errors: one line, never a traceback."""
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -275,6 +276,7 @@ def test_an_error_is_one_clear_line(
 
 NEED_REDIS = {"up", "init", "projector", "api", "import", "tail", "status", "parked", "repair"}
 ENOUGH: dict[str, list[str]] = {
+    "export": ["--output", os.devnull],
     "import": ["-"],
     "parked": ["--retry", "s"],
     "repair": ["--adopt"],
