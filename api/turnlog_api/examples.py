@@ -185,6 +185,20 @@ EXPORT_WAITING: dict[str, Any] = {
     "state": "waiting",
 }
 EXPORT_PAGE: dict[str, Any] = {"items": [EXPORT], "next_cursor": None, "has_more": False}
+EXPORT_FILES: dict[str, Any] = {
+    "jsonl": (
+        '{"session_id":"s-42","seq":1,"event_id":"…","recorded_at":"2026-01-31T12:00:00.000000Z",'
+        '"event":{…}}\n'
+    ),
+    "json": {
+        "format": "turnlog",
+        "version": 1,
+        "sessions": [{"session": SESSION, "turns": [TURN]}],
+    },
+    "csv": '\ufeff"session_id","title",…\r\n"s-42","Revenue by region",…\r\n',
+    "md": "# Revenue by region\n…",
+}
+"""Of each format, a file in short."""
 EXPORT_IN: dict[str, Any] = {"format": "csv", "project": "sales"}
 SESSION_IN: dict[str, Any] = {
     "session_id": "s-42",

@@ -127,7 +127,7 @@ def find_instance(data_dir: Path) -> ServerUrls | None:
     finally:
         os.close(fd)
     record = _read_run_file(data_dir)
-    if record is None:
+    if record is None or not _lives(int(record["pid"])):  # left by one that was killed
         raise NoInstance(f"`turnlog up` on {data_dir} is just starting or stopping: try again")
     return ServerUrls(record["redis_url"], record["postgres_url"], record.get("api_url"))
 
@@ -194,6 +194,16 @@ def _read_run_file(folder: Path) -> dict[str, str] | None:
         return json.loads(run_path(folder).read_text())
     except (FileNotFoundError, ValueError):
         return None
+
+
+def _lives(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:  # somebody else's
+        pass
+    return True
 
 
 def _running_text(folder: Path) -> str:

@@ -1,5 +1,6 @@
 """How a command finds its servers: options, the environment, the running instance, else advice."""
 
+import json
 import os
 import subprocess
 import sys
@@ -53,6 +54,18 @@ def test_nothing_runs_without_a_lock(tmp_path: Path) -> None:
         assert find_instance(tmp_path) == RUNNING
     assert find_instance(tmp_path) is None
     assert not run_path(tmp_path).exists()
+
+
+def test_a_run_file_of_a_process_that_was_killed_is_not_believed_while_another_starts(
+    tmp_path: Path,
+) -> None:
+    ended = subprocess.Popen([sys.executable, "-c", ""])
+    ended.wait()
+    with DataDirLock(tmp_path):
+        record = {**RUNNING._asdict(), "pid": ended.pid}
+        run_path(tmp_path).write_text(json.dumps(record))
+        with pytest.raises(NoInstance, match="just starting"):
+            find_instance(tmp_path)
 
 
 def test_a_run_file_without_its_process_counts_for_nothing(tmp_path: Path) -> None:

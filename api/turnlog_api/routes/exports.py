@@ -131,9 +131,11 @@ _FILE_HEADERS: dict[str, Any] = {
 
 
 def _file_answers(status: int, description: str, **headers: Any) -> dict[int | str, dict[str, Any]]:
-    text = {"schema": {"type": "string", "format": "binary"}}
-    content: dict[str, Any] = {name.split(";")[0]: text for name in MEDIA_TYPES.values()}
-    content[MEDIA_TYPES["json"]] = {"schema": {"type": "object"}}
+    content: dict[str, Any] = {}
+    for kind, name in MEDIA_TYPES.items():
+        schema = {"type": "object"} if kind == "json" else {"type": "string", "format": "binary"}
+        example = examples.EXPORT_FILES[kind]
+        content[name.split(";")[0]] = {"schema": schema, "example": example}
     return {
         status: {
             "description": description,
